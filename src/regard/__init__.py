@@ -1,0 +1,41 @@
+"""regard: see, score and steer where vision models look - and where people look.
+
+Importing this package does nothing but make its names known; each is loaded on first use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_VERBS = "model image watch sites explain score bank discover look methods card papers"
+_HOMES = (
+    dict.fromkeys(_VERBS.split(), "regard.api")
+    | dict.fromkeys(("Map", "Parts", "Score", "Table", "load"), "regard.results")
+    | {"Grid": "regard.layout", "Call": "regard.core.call", "Record": "regard.core.record"}
+)
+_FAMILIES = ("probes", "explainers", "metrics", "objects")
+
+__all__ = [*_HOMES, *_FAMILIES, "errors"]
+
+if TYPE_CHECKING:
+    from regard import errors, explainers, metrics, objects, probes
+    from regard.api import bank, card, discover, explain, image, look, methods, model, papers, score, sites, watch
+    from regard.core.call import Call
+    from regard.core.record import Record
+    from regard.layout import Grid
+    from regard.results import Map, Parts, Score, Table, load
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    if name in _FAMILIES or name == "errors":
+        return import_module(f"regard.{name}")
+    raise AttributeError(f"module 'regard' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

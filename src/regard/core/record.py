@@ -1,0 +1,110 @@
+"""`Record`: what a watched forward left behind, a `Reading` for each call."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from regard.core.select import matcher, no_match
+from regard.errors import CallError
+from regard.layout import Grid
+from regard.results import Table
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was kept of one call: facts about it, and named tensors.
+
+    bias is the call's own, where k is kept too (logits cannot be had without it). error is the self-check
+    of every reading: the first query row of each head is computed again from q, k, v and compared with
+    what the model's own kernel gave, as a share of the output's largest value.
+    """
+
+    site: str
+    index: int
+    mechanism: str
+    batch: int
+    heads: int
+    queries: int
+    keys: int
+    scale: float
+    causal: bool
+    bias: Tensor | None
+    grid: Grid | None
+    error: Tensor
+    values: dict[str, Tensor]
+
+    @property
+    def address(self) -> str:
+        """`site`, or `site[i]` for a site's further calls."""
+        return self.site if self.index == 0 else f"{self.site}[{self.index}]"
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name not in self.values:
+            kept = ", ".join(self.values) or "nothing"
+            raise CallError(
+                f"'{name}' was not kept at {self.address}; kept: {kept}", hint=f"watch(model, keep=['{name}'])"
+            )
+        return self.values[name]
+
+
+@dataclass
+class Record:
+    """All readings of a watch, in the order of the calls; empty until the model has run."""
+
+    readings: list[Reading] = field(default_factory=list)
+    units: dict[str, str] = field(default_factory=dict)
+    not_covered: Counter[str] = field(default_factory=Counter)
+    patch_site: str | None = None
+    seen: list[str] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[Reading]:
+        return iter(self.readings)
+
+    def __len__(self) -> int:
+        return len(self.readings)
+
+    def __getitem__(self, address: str) -> Reading:
+        for reading in self.readings:
+            if address in (reading.address, f"{reading.site}[{reading.index}]"):
+                return reading
+        raise no_match(address, (r.address for r in self.readings))
+
+    def select(self, selection: str) -> list[Reading]:
+        """Readings whose site matches, in order; `SiteError` if none does."""
+        match = matcher(selection)
+        chosen = [r for r in self.readings if match(r.site)]
+        if not chosen:
+            raise no_match(selection, (r.address for r in self.readings))
+        return chosen
+
+    @property
+    def error(self) -> float:
+        """The largest self-check error of all readings."""
+        return max((float(r.error) for r in self.readings), default=0.0)
+
+    @property
+    def bytes(self) -> int:
+        """Memory held by the kept tensors."""
+        return sum(v.numel() * v.element_size() for r in self.readings for v in r.values.values())
+
+    def table(self, name: str) -> Table:
+        """Calls x heads: the mean of a kept number over batch and queries; NaN entries do not count."""
+        rows = []
+        width = max((r.heads for r in self.readings), default=0)
+        for reading in self.readings:
+            value = reading[name]
+            if value.shape[:2] != (reading.batch, reading.heads) or value.ndim not in (2, 3):
+                raise CallError(
+                    f"'{name}' at {reading.address} is {list(value.shape)}, not one number a head or a query",
+                    hint=f"record['{reading.address}']['{name}'] is the tensor itself",
+                )
+            per_head = value.double().transpose(0, 1).flatten(1).nanmean(1).tolist()
+            rows.append((reading.address, *per_head, *[None] * (width - reading.heads)))
+        heads = tuple(f"head {h}" for h in range(width))
+        return Table(
+            columns=("site", *heads), rows=tuple(rows), title=name, units=dict.fromkeys(heads, self.units.get(name, ""))
+        )

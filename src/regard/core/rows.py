@@ -1,0 +1,58 @@
+"""Rows of attention out of a record that kept q and k: no N x N matrix is ever held."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor
+
+from regard.core.call import Call
+from regard.core.record import Reading, Record
+from regard.errors import CallError
+from regard.layout import Grid
+
+
+def call_of(reading: Reading) -> Call:
+    """The call behind a reading that kept q, k and bias (values are not needed for attention itself)."""
+    return Call(
+        site=reading.site, index=reading.index, mechanism=reading.mechanism, q=reading["q"], k=reading["k"],
+        v=reading["k"], bias=reading.bias, causal=reading.causal, scale=reading.scale,
+    )  # fmt: skip
+
+
+def attention_rows(reading: Reading, query: int) -> Float[Tensor, "b h k"]:
+    """One query's attention in every head."""
+    if not -reading.queries <= query < reading.queries:
+        raise CallError(f"no query {query} at {reading.address}: it has {reading.queries}", hint="0 is CLS, if any")
+    query %= reading.queries
+    return call_of(reading).probs(query, query + 1)[:, :, 0]
+
+
+def push_row(reading: Reading, row: Float[Tensor, "b q"]) -> Float[Tensor, "b k"]:
+    """row @ mean_h A, a block of queries at a time."""
+    call = call_of(reading)
+    total = row.new_zeros(row.shape[0], reading.keys)
+    for rows in call.blocks():
+        part = row[:, None, None, rows.start : rows.stop] @ rows.probs
+        total += part[:, :, 0].mean(1)
+    return total
+
+
+def readings_on_one_grid(record: Record) -> tuple[list[Reading], Grid]:
+    """All self-attention readings that share the last one's grid, in order."""
+    last = last_on_grid(record, -1)
+    assert last.grid is not None
+    return [r for r in record if r.grid == last.grid], last.grid
+
+
+def last_on_grid(record: Record, layer: int) -> Reading:
+    """The reading of a layer, counted among those on a grid."""
+    on_grid = [r for r in record if r.grid is not None]
+    if not on_grid:
+        raise CallError(
+            "no attention of this model lies on a grid of patches",
+            hint="regard.sites(model, x) says what was seen; gradcam works without attention",
+        )
+    count = len(on_grid)
+    if not -count <= layer < count:
+        raise CallError(f"no layer {layer}: {count} lie on a grid", hint=f"{-count} .. {count - 1}")
+    return on_grid[layer]

@@ -1,0 +1,45 @@
+"""Raw attention: where one token looks in one layer."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from regard.core.record import Record
+from regard.core.rows import attention_rows, last_on_grid
+from regard.registry import method
+from regard.subjects.values import MapValues
+
+
+@method(
+    "explainers",
+    paper="dino",
+    claim="the row of an explicit softmax(q k^T), over patches",
+    source="section 4.2.2 and figure 1: self-attention of [CLS] in the last layer",
+    needs={"q", "k"},
+    differs="heads are fused unless one is chosen",
+    unit="share of attention",
+)
+def attention(
+    record: Record, *, layer: int = -1, head: int = -1, query: int = 0, fuse: Literal["mean", "max"] = "mean"
+) -> MapValues:
+    """Attention of one query token over the patches, in one layer.
+
+    a_j = fuse_h p^(l,h)_qj for patch keys j; layer counts the layers on the grid (negative from the
+    end), head -1 fuses all heads, query 0 is CLS where the model has one. Gives `[B, h, w]`; with
+    prefix tokens its sum is below 1 by what falls on them.
+
+    Source: Caron et al. 2021, "Emerging Properties in Self-Supervised Vision Transformers".
+
+    >>> import regard as rg
+    >>> model = rg.model("random:vit_tiny_patch16_224")
+    >>> rg.explain(model, rg.image("sample:coffee", like=model), method="attention").values.shape
+    (1, 14, 14)
+    """
+    reading = last_on_grid(record, layer)
+    rows = attention_rows(reading, query)
+    if head >= 0:
+        fused = rows[:, head]
+    else:
+        fused = rows.mean(1) if fuse == "mean" else rows.amax(1)
+    assert reading.grid is not None
+    return MapValues(reading.grid.to_map(fused), reading.grid, site=reading.address)

@@ -1,0 +1,143 @@
+"""What the numbers say, in sentences whose numbers are read off the tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regard.layout import Grid
+from regard.looking.attention import Attention
+from regard.looking.controls import Controls
+from regard.results import Map
+
+Level = Literal["good", "note", "warn"]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the box on trust."""
+
+    level: Level
+    what: str
+    text: str
+
+
+def head(at: tuple[int, int]) -> str:
+    """Layers and heads are counted from 0, as in their addresses."""
+    return f"layer {at[0]} head {at[1]}"
+
+
+def extremes(seen: Attention) -> dict[str, tuple[int, int]]:
+    """The most local, most global, sharpest and most sink-like heads, as (layer, head)."""
+    tables = {name: table.numbers() for name, table in seen.tables.items()}
+    return {
+        "local": _at(tables["distance"], np.nanargmin),
+        "global": _at(tables["distance"], np.nanargmax),
+        "sharp": _at(tables["entropy"], np.nanargmin),
+        "sink": _at(tables["sink_mass"], np.nanargmax),
+    }
+
+
+def _at(values: NDArray[np.float64], which: object) -> tuple[int, int]:
+    flat = which(values)  # type: ignore[operator]
+    layer, column = np.unravel_index(int(flat), values.shape)
+    return int(layer), int(column)
+
+
+def about_heads(seen: Attention) -> tuple[str, ...]:
+    """One sentence for each extreme head, each with the yardstick it is read against."""
+    found = extremes(seen)
+    tables = {name: table.numbers() for name, table in seen.tables.items()}
+    uniform = seen.grid.uniform_distance()
+    most_bits = np.log2(seen.grid.tokens)
+    sharp = tables["entropy"][found["sharp"]]
+    parked = tables["sink_mass"][found["sink"]]
+    sink = (
+        f"The most sink-like is {head(found['sink'])}: {100 * parked:.0f} % of its attention is parked on tokens "
+        "that receive over 10 times their fair share."
+        if parked > 0
+        else "No head parks attention on sinks: no token receives over 10 times its fair share."
+    )
+    return (
+        f"The most local is {head(found['local'])}: its patches look {tables['distance'][found['local']]:.1f} patches "
+        f"away on average; looking everywhere alike would give {uniform:.1f}.",
+        f"The most global is {head(found['global'])}: {tables['distance'][found['global']]:.1f} patches away.",
+        f"The sharpest is {head(found['sharp'])}: {sharp:.1f} of at most {most_bits:.1f} bits, as if it "
+        f"chose among {2**sharp:.0f} tokens.",
+        sink,
+    )
+
+
+def concentration(values: NDArray[np.floating], share: float = 0.5) -> float:
+    """The smallest part of the cells that holds `share` of a map's mass."""
+    ordered = np.sort(np.abs(values).ravel())[::-1]
+    held = np.cumsum(ordered) / max(ordered.sum(), 1e-30)
+    return float((np.searchsorted(held, share) + 1) / ordered.size)
+
+
+def where(values: NDArray[np.floating], grid: Grid) -> str:
+    """The ninth of the picture that holds the most of a map, in words."""
+    weight = np.abs(values) / max(float(np.abs(values).sum()), 1e-30)
+    rows = np.minimum(np.arange(grid.h) * 3 // grid.h, 2)
+    columns = np.minimum(np.arange(grid.w) * 3 // grid.w, 2)
+    ninths = np.zeros((3, 3))
+    np.add.at(ninths, (rows[:, None], columns[None]), weight)
+    row, column = divmod(int(ninths.argmax()), 3)
+    if (row, column) == (1, 1):
+        return "the centre"
+    vertical, sideways = ("top", "middle", "bottom")[row], ("left", "centre", "right")[column]
+    return f"the {vertical} {sideways}" if row != 1 else f"the {sideways}"
+
+
+def lead(seen: Attention) -> str:
+    """The first sentence of the report."""
+    last = seen.maps()[-1].mean(0)
+    subject = "The CLS token's attention" if seen.who == "CLS" else "Attention"
+    return (
+        f"{subject} in the last layer gathers around {where(last, seen.grid)}: half of what falls on the picture "
+        f"lies on {100 * concentration(last):.0f} % of it."
+    )
+
+
+def about_explanation(heat: Map) -> str:
+    """Where the evidence for a class lies: positive values only, for negative ones speak against it."""
+    supporting = np.maximum(heat.values[0], 0)
+    if not supporting.any():
+        return f"Grad-CAM finds nothing that speaks for {heat.target}."
+    return f"Grad-CAM for {heat.target} is strongest in {where(supporting, heat.grid)}."
+
+
+def about_controls(c: Controls, subject: str) -> list[Line]:
+    """What the three controls of one map say of it."""
+    steady = "stable" if c.mirror >= 0.8 else "partly stable" if c.mirror >= 0.5 else "unstable: do not read details"
+    learnt = (
+        "its shape depends on what was learnt."
+        if abs(c.shuffled) <= 0.3
+        else "part of it comes from the architecture and the photo, not from learning."
+    )
+    framed = "." if c.centre <= 0.5 else ": so does much of what photographers frame."
+    return [
+        Line(
+            _level(-c.mirror, -0.8, -0.5),
+            "mirror",
+            f"{subject} of the mirrored photo, turned back, agrees with this one to rank correlation {c.mirror:.2f} "
+            f"({steady}).",
+        ),
+        Line(
+            _level(abs(c.shuffled), 0.3, 0.6),
+            "shuffled weights",
+            f"With the network's weights shuffled it correlates {c.shuffled:+.2f} with this one: {learnt}",
+        ),
+        Line(
+            _level(c.centre, 0.5, 0.7),
+            "centre",
+            f"It correlates {c.centre:+.2f} with a plain spot in the middle of the picture{framed}",
+        ),
+    ]
+
+
+def _level(value: float, good: float, note: float) -> Level:
+    return "good" if value <= good else "note" if value <= note else "warn"

@@ -1,0 +1,6 @@
+"""How models compute attention: one file a way, each turning a torch function into a `Call`."""
+
+from regard.core.intercept import Mechanisms
+from regard.mechanisms import mha, sdpa
+
+ALL = Mechanisms(calls=sdpa.CALLS, opens=mha.OPENS)

@@ -1,0 +1,229 @@
+"""The catalogue of methods: `@method` registers a plain function with its facts.
+
+A method is one file holding one function of the same name. The decorator checks the facts and
+returns the function unchanged, so the catalogue is never needed to call it. Everything that lists
+methods (CLI, docs, laws, `catalogue.json`) is derived from the cards made here.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import pkgutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from regard.errors import CardError, MethodError, context
+
+MAX_OPTIONS = 7
+
+
+@dataclass(frozen=True)
+class Family:
+    """What a family of methods may ask for (by parameter name) and what it must return."""
+
+    subjects: frozenset[str]
+    returns: frozenset[str]
+    one_line: str
+
+
+def _family(subjects: str, returns: str, one_line: str) -> Family:
+    return Family(frozenset(subjects.split()), frozenset(returns.split()), one_line)
+
+
+FAMILIES: Mapping[str, Family] = {
+    "probes": _family("rows received call grid", "PerQuery PerHead Summed", "Call -> numbers"),
+    "explainers": _family("record layer forward x target grid generator", "MapValues", "record or forwards -> Map"),
+    "metrics": _family("heatmap forward x target bank generator", "ScoreValues", "Map -> Score"),
+    "objects": _family("features x grid generator", "PartsValues", "patch features -> objects and parts"),
+}
+
+
+@dataclass(frozen=True)
+class Option:
+    """A keyword-only parameter of a method, as every front end shows it."""
+
+    name: str
+    kind: str
+    default: Any
+
+
+@dataclass(frozen=True)
+class Card:
+    """The facts about one method; everything but `function` is plain data."""
+
+    family: str
+    name: str
+    paper: str
+    claim: str
+    source: str
+    needs: tuple[str, ...]
+    differs: str
+    unit: str
+    gives: str
+    subjects: tuple[str, ...]
+    options: tuple[Option, ...]
+    summary: str
+    doc: str
+    function: Callable[..., Any] = field(compare=False, repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-safe facts, without the function."""
+        plain = {k: v for k, v in self.__dict__.items() if k not in {"function", "options"}}
+        plain["needs"], plain["subjects"] = list(self.needs), list(self.subjects)
+        plain["options"] = [dict(o.__dict__) for o in self.options]
+        return plain
+
+
+_cards: dict[tuple[str, str], Card] = {}
+
+
+def method(
+    family: str, *, paper: str, claim: str, source: str, needs: Iterable[str], differs: str, unit: str
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register a function as a method of `family`, or raise `CardError` naming the missing fact.
+
+    paper: key into papers.tsv · claim: what a test holds it to · source: where the formula stands ·
+    needs: what a watch must keep for it · differs: every deviation from the paper, or "none" ·
+    unit: of the values it returns.
+    """
+
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        facts = {"paper": paper, "claim": claim, "source": source, "differs": differs, "unit": unit}
+        card = _check(family, function, facts, tuple(sorted(needs)))
+        earlier = _cards.get((family, card.name))
+        if earlier is not None and earlier.function.__module__ != function.__module__:
+            raise CardError(
+                f"{family}.{card.name} is registered twice: in {earlier.function.__module__} and {function.__module__}",
+                hint="rename one of the two files and its function",
+            )
+        _cards[family, card.name] = card
+        return function
+
+    return register
+
+
+def _check(family: str, function: Callable[..., Any], facts: dict[str, str], needs: tuple[str, ...]) -> Card:
+    where = f"{function.__module__}.{function.__name__}"
+    if family not in FAMILIES:
+        raise CardError(f"{where}: no family '{family}'", hint=f"one of {', '.join(FAMILIES)}")
+    for name, fact in facts.items():
+        if not fact.strip():
+            raise CardError(f"{where}: the fact '{name}' is empty", hint=f"@method(..., {name}='...')")
+    if function.__name__ != function.__module__.rsplit(".", 1)[-1]:
+        raise CardError(f"{where}: the function is not named after its file", hint="one method a file, same name")
+    doc = inspect.getdoc(function)
+    if not doc:
+        raise CardError(f"{where} has no docstring", hint="first line: what it does; then formula, shapes, source")
+    subjects, options = _parameters(family, function, where)
+    gives = _words(function.__annotations__.get("return", "nothing")).rsplit(".", 1)[-1]
+    if gives not in FAMILIES[family].returns:
+        raise CardError(
+            f"{where} returns {gives}, not what {family} give",
+            hint=f"annotate -> {' or '.join(sorted(FAMILIES[family].returns))}",
+        )
+    return Card(
+        family=family, name=function.__name__, needs=needs, gives=gives, subjects=subjects, options=options,
+        summary=doc.splitlines()[0], doc=doc, function=function, **facts,
+    )  # fmt: skip
+
+
+def _parameters(family: str, function: Callable[..., Any], where: str) -> tuple[tuple[str, ...], tuple[Option, ...]]:
+    subjects, options = [], []
+    for p in inspect.signature(function).parameters.values():
+        if p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL):
+            raise CardError(f"{where} takes *args or **kwargs", hint="name every option, keyword-only, with a default")
+        if p.kind is p.KEYWORD_ONLY:
+            if p.default is p.empty or p.annotation is p.empty:
+                raise CardError(
+                    f"{where}: option '{p.name}' has no default or no type", hint=f"{p.name}: float = 0.5, say"
+                )
+            options.append(Option(p.name, _words(p.annotation), p.default))
+        elif p.name in FAMILIES[family].subjects:
+            subjects.append(p.name)
+        else:
+            raise CardError(
+                f"{where}: '{p.name}' is no subject of {family}",
+                hint=f"one of {', '.join(sorted(FAMILIES[family].subjects))}; options follow a bare *",
+            )
+    if len(options) > MAX_OPTIONS:
+        raise CardError(f"{where} has {len(options)} options", hint=f"at most {MAX_OPTIONS}; split the method")
+    return tuple(subjects), tuple(options)
+
+
+def _words(annotation: Any) -> str:
+    """A type as it was written, whether or not the file postpones its annotations."""
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")
+
+
+def collect(package: str, namespace: dict[str, Any]) -> None:
+    """Import every file of a family and bind, over each module, the object it is named after."""
+    names = sorted(m.name for m in pkgutil.iter_modules(namespace["__path__"]) if not m.name.startswith("_"))
+    for name in names:
+        module = import_module(f"{package}.{name}")
+        if not hasattr(module, name):
+            raise CardError(
+                f"{package}.{name} holds nothing named '{name}'",
+                hint="one method a file, same name; the name of a helper file starts with _",
+            )
+        namespace[name] = getattr(module, name)
+    namespace["__all__"] = names
+
+
+def cards(family: str) -> dict[str, Card]:
+    """All cards of a family by name: ours, and those that other packages offer by entry point."""
+    if family not in FAMILIES:
+        raise MethodError.unknown("family", family, FAMILIES, see=f"one of {', '.join(FAMILIES)}")
+    import_module(f"regard.{family}")
+    for entry in entry_points(group=f"regard.{family}"):
+        if (family, entry.name) not in _cards:
+            with context(f"while loading the entry point {entry.name} = {entry.value} of regard.{family}"):
+                entry.load()
+    return {name: card for (where, name), card in _cards.items() if where == family}
+
+
+def find(family: str, chosen: str | Card | Callable[..., Any]) -> tuple[Card, Callable[..., Any], dict[str, Any]]:
+    """Resolve a name, card, function or `functools.partial` to (card, callable, settings in force)."""
+    given: dict[str, Any] = {}
+    bare: Any = chosen
+    while isinstance(bare, functools.partial):
+        if bare.args:
+            raise MethodError(
+                f"a partial with positional arguments {bare.args}: these are the subjects, which the verb hands over",
+                hint="functools.partial(method, option=value)",
+            )
+        given = {**bare.keywords, **given}
+        bare = bare.func
+    known = cards(family)
+    if isinstance(bare, Card):
+        card = bare
+    elif isinstance(bare, str):
+        if bare not in known:
+            raise MethodError.unknown(family.rstrip("s"), bare, known, see=f"regard list {family}")
+        card = known[bare]
+    else:
+        match = [c for c in known.values() if c.function is bare]
+        if not match:
+            raise MethodError.unknown(
+                family.rstrip("s"), getattr(bare, "__name__", repr(bare)), known,
+                see="register the function with @regard.registry.method",
+            )  # fmt: skip
+        card = match[0]
+    settings = {o.name: o.default for o in card.options}
+    for name in given:
+        if name not in settings:
+            raise MethodError.unknown(f"option of {card.name}", name, settings, see=f"regard card {card.name}")
+    function = functools.partial(card.function, **given) if given else card.function
+    return card, function, settings | given
+
+
+def catalogue() -> dict[str, Any]:
+    """The generated catalogue (`catalogue.json`): every card and every works-mark, without torch."""
+    text = Path(__file__).with_name("catalogue.json").read_text(encoding="utf-8")
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded

@@ -1,0 +1,1 @@
+"""One self-contained HTML file from results: opens offline, asks for nothing."""

@@ -1,0 +1,1 @@
+"""Figures of results. They show; they compute nothing."""

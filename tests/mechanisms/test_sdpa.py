@@ -1,0 +1,41 @@
+"""SDPA's arguments, as the kernel reads them."""
+
+from __future__ import annotations
+
+import torch
+
+from regard.core.call import Call
+from regard.mechanisms.sdpa import sdpa
+
+
+def draw(*shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(sum(shape)))
+
+
+def test_every_argument_arrives() -> None:
+    q, k, v, bias = draw(2, 3, 5, 4), draw(2, 3, 6, 4), draw(2, 3, 6, 2), draw(5, 6)
+    fields = sdpa(q, k, v, bias, 0.0, False, scale=0.3)
+    assert fields is not None
+    call = Call(site="a", index=0, **fields)
+    assert torch.equal(call.q, q)
+    assert torch.equal(call.k, k)
+    assert torch.equal(call.v, v)
+    assert torch.equal(call.bias, bias)  # type: ignore[arg-type]
+    assert (call.causal, call.scale) == (False, 0.3)
+
+
+def test_scale_defaults_to_the_root_of_the_head_width() -> None:
+    fields = sdpa(*(draw(1, 1, 2, 16),) * 3, is_causal=True)
+    assert fields is not None
+    assert (fields["scale"], fields["causal"]) == (0.25, True)
+
+
+def test_keys_are_broadcast_over_the_batch() -> None:
+    fields = sdpa(draw(4, 2, 3, 8), draw(1, 2, 3, 8), draw(1, 2, 3, 8))
+    assert fields is not None
+    assert {fields[name].shape[0] for name in "qkv"} == {4}
+
+
+def test_a_missing_head_axis_is_not_guessed() -> None:
+    assert sdpa(*(draw(6, 3, 8),) * 3) is None
+    assert sdpa(*(draw(2, 2, 6, 3, 8),) * 3) is None

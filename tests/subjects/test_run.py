@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import regard as rg
+from regard.errors import LayoutError
+from regard.registry import find
+from regard.subjects import run
+from regard.subjects.values import ScoreValues
+from regard.testing.planted import PlantedCNN, PlantedViT, planted_pictures
+
+X = planted_pictures([(2, 5), (6, 6)])
+
+
+def test_forward_counts_pictures_and_gives_probabilities() -> None:
+    model = PlantedCNN()
+    forward = run.Forward(model, X, 1, ())
+    assert forward.count == 2
+    got = forward(torch.cat([X, X]))
+    torch.testing.assert_close(got, model(X).softmax(1)[:, 1].repeat(2).detach())
+    assert forward.count == 6
+    assert not got.requires_grad
+
+
+def test_explain_counts_forwards_and_keeps_the_target() -> None:
+    cam = rg.explain(PlantedCNN(), X, method="gradcam", target=1)
+    assert (cam.target, cam.forwards, cam.unit) == ("class 1", 4, "logit")
+    rolled = rg.explain(PlantedViT(), X, method="rollout")
+    assert (rolled.target, rolled.forwards, rolled.settings) == (None, 2, {"query": 0, "residual": 0.5})
+    assert rolled.site == "blocks.0.attn .. blocks.1.attn"
+
+
+def score_values(value: float, null: list[float], higher: bool) -> ScoreValues:
+    n = len(null)
+    return ScoreValues(value, torch.tensor(null), torch.zeros(2, 3), torch.zeros(n, 3), "told", higher)
+
+
+@pytest.mark.parametrize(("higher", "p"), [(True, 2 / 5), (False, 5 / 5)])
+def test_p_and_interval(higher: bool, p: float) -> None:
+    card = find("metrics", "deletion")[0]
+    score = run.to_score(score_values(0.75, [0.125, 0.25, 0.5, 0.75], higher), card, 3, 10, 0.5)
+    assert score.p == p
+    assert score.interval == pytest.approx(tuple(np.quantile([0.125, 0.25, 0.5, 0.75], [0.025, 0.975])))
+    assert (score.n, score.seed, score.forwards, score.direction) == (4, 3, 10, "higher" if higher else "lower")
+
+
+def test_without_a_null_there_is_no_p() -> None:
+    score = run.to_score(score_values(0.7, [], True), find("metrics", "deletion")[0], 0, 1, 0.0)
+    assert (score.p, score.interval, score.n) == (None, None, 0)
+
+
+def test_one_picture_at_a_time() -> None:
+    model = PlantedCNN()
+    forward = run.Forward(model, X, 1, ())
+    with pytest.raises(LayoutError, match="a batch of 2 pictures"):
+        run.bank(forward, X, rg.Grid(8, 8), 1, 2, "mean", 0)
+    heat = rg.explain(model, X, method="gradcam", target=1)
+    bank = run.bank(run.Forward(model, X[:1], 1, ()), X[:1], heat.grid, 1, 2, "mean", 0)
+    with pytest.raises(LayoutError, match="a Map of 2 pictures"):
+        rg.score(heat, model, X[:1], target=1, bank=bank)
+
+
+def test_discover_takes_features_without_the_prefix() -> None:
+    model = PlantedViT()
+    with torch.no_grad(), rg.watch(model, "blocks.1.attn", keep="v") as record:
+        model(X)
+    values = record["blocks.1.attn"]["v"].transpose(1, 2).flatten(2)[:, 1:]
+    got = rg.discover(model, X, "pca", features="v")
+    slow = rg.objects.pca(values, rg.Grid(8, 8, prefix=1))
+    np.testing.assert_allclose(got.values, slow.values.numpy())
+    assert got.site == "v at blocks.1.attn"
+    assert got.settings == {"components": 3, "features": "v"}
