@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 from regard import bibliography, registry
-from regard.errors import LayoutError, MethodError
+from regard.errors import MethodError
 from regard.results import Map, Parts, Score, Table
 
 if TYPE_CHECKING:
@@ -20,6 +18,7 @@ if TYPE_CHECKING:
     from regard.looking.look import Look
     from regard.models.picture import Source
     from regard.subjects.bank import OrderBank
+    from regard.subjects.forward import Subject
     from regard.subjects.target import Goal
 
 
@@ -108,6 +107,14 @@ def sites(model: nn.Module, x: Tensor) -> Table:
     )
 
 
+def _subject(model: nn.Module, x: Tensor) -> Subject:
+    from regard.mechanisms import ALL
+    from regard.models.facts import facts_of
+    from regard.subjects.forward import Subject
+
+    return Subject(model, x, ALL, facts_of(model).classes)
+
+
 def explain(
     model: nn.Module,
     x: Tensor,
@@ -128,14 +135,10 @@ def explain(
     >>> rg.explain(m, rg.image("sample:coffee", like=m), method="rollout").grid
     Grid(h=14, w=14, prefix=1)
     """
-    from regard.mechanisms import ALL
-    from regard.models.facts import facts_of
     from regard.subjects import run
 
-    card, function, settings = registry.find("explainers", method)
-    start = time.perf_counter()
-    explained = run.explain(model, x, ALL, card, function, target, site, facts_of(model).classes, seed)
-    return run.to_map(explained, card, settings, seed, time.perf_counter() - start)
+    chosen = registry.find("explainers", method)
+    return run.explain(chosen, _subject(model, x), target=target, site=site, seed=seed)
 
 
 def score(
@@ -153,6 +156,7 @@ def score(
 ) -> Score:
     """How good a map is at what a metric asks, beside what `orders` random maps on the same grid reach.
 
+    target: the class that is scored; None for the one that the map explains, else the model's first choice.
     p is (1 + random maps at least as good) / (1 + orders); a bank from `regard.bank` is shared by several
     scores and then decides orders, steps and baseline. One picture at a time.
 
@@ -162,47 +166,16 @@ def score(
     >>> rg.score(rg.explain(m, x, method="gradcam"), m, x, orders=3).direction
     'lower'
     """
-    from regard.models.facts import facts_of
     from regard.subjects import run
+    from regard.subjects.bank import Draw
 
-    card, function, _ = registry.find("metrics", metric)
-    start = time.perf_counter()
-    forward = run.Forward(model, x, target, facts_of(model).classes)
-    own = bank is None
+    chosen = registry.find("metrics", metric)
+    forward = run.forward(_subject(model, x), heatmap, target)
     if bank is None:
-        _check_bank(orders, steps, baseline)
-        bank = run.bank(forward, x, heatmap.grid, orders, steps, baseline, seed)
+        bank = run.bank(forward, x, heatmap.grid, Draw(orders, steps, baseline, seed))
     else:
-        _same_question(bank, forward, x)
-    values = run.score(card, function, heatmap, forward, bank)
-    scored = run.to_score(values, card, seed, forward.count, time.perf_counter() - start)
-    return scored if own else replace(scored, seed=None)  # a shared bank was drawn elsewhere
-
-
-def _check_bank(orders: int, steps: int, baseline: str) -> None:
-    if steps < 1 or orders < 0:
-        raise LayoutError(f"a curve of {steps} steps held against {orders} random maps", hint="steps=16, orders=99")
-    _one_of("baseline", baseline, ("blur", "mean"))
-
-
-def _one_of(kind: str, given: str, known: Iterable[str]) -> None:
-    if given not in known:
-        raise MethodError.unknown(kind, given, known, see=f"one of {', '.join(known)}")
-
-
-def _same_question(bank: OrderBank, forward: Any, x: Tensor) -> None:
-    """Refuse a null that was drawn for another picture, model or target: nothing else would notice."""
-    import torch
-
-    if bank.x.shape != x.shape or not torch.equal(bank.x, x):
-        raise LayoutError("the bank was made for another picture", hint="regard.bank(model, x, like=heatmap)")
-    now, then = forward.target.pick(forward.logits.softmax(1)), bank.scores[:1, 0]
-    if not torch.allclose(now, then, rtol=1e-2, atol=1e-6):  # kernels differ a little between batch sizes
-        raise LayoutError(
-            f"the bank was made for another model or target: there the whole picture scores {float(then):.4g}, "
-            f"here ({forward.target.label}) {float(now):.4g}",
-            hint="regard.bank(model, x, like=heatmap, target=...) with the model and target of the score",
-        )
+        bank.check(x, forward.whole, forward.target.label)
+    return run.score(chosen, heatmap, forward, bank)
 
 
 def bank(
@@ -228,12 +201,11 @@ def bank(
     >>> [rg.score(heat, m, x, metric=name, bank=null).n for name in ("deletion", "insertion")]
     [3, 3]
     """
-    from regard.models.facts import facts_of
     from regard.subjects import run
+    from regard.subjects.bank import Draw
 
-    _check_bank(orders, steps, baseline)
-    forward = run.Forward(model, x, target, facts_of(model).classes)
-    return run.bank(forward, x, like.grid, orders, steps, baseline, seed)
+    forward = run.forward(_subject(model, x), like, target)
+    return run.bank(forward, x, like.grid, Draw(orders, steps, baseline, seed))
 
 
 def discover(
@@ -254,13 +226,9 @@ def discover(
     >>> rg.discover(m, rg.image("sample:coffee", like=m), "pca").names
     ('component 1', 'component 2', 'component 3')
     """
-    from regard.mechanisms import ALL
     from regard.subjects import run
 
-    _one_of("feature", features, ("q", "k", "v"))
-    card, function, settings = registry.find("objects", method)
-    start = time.perf_counter()
-    return run.discover(model, x, ALL, card, function, settings | {"features": features}, site, start)
+    return run.discover(registry.find("objects", method), _subject(model, x), features=features, site=site)
 
 
 def methods(family: str | None = None) -> Table:
@@ -271,8 +239,9 @@ def methods(family: str | None = None) -> Table:
     True
     """
     listed = registry.catalogue()["methods"]
-    if family is not None:
-        _one_of("family", family, registry.FAMILIES)
+    if family is not None and family not in registry.FAMILIES:
+        known = registry.FAMILIES
+        raise MethodError.unknown("family", family, known, see=f"one of {', '.join(known)}")
     rows = tuple(
         (c["family"], c["name"], c["summary"], c["paper"]) for c in listed if family is None or c["family"] == family
     )
@@ -305,8 +274,8 @@ def papers(query: str = "", *, state: Literal["", "planned", "built", "works"] =
     >>> rg.papers("tokencut").column("key")
     ['tokencut']
     """
-    if state:
-        _one_of("state", state, ("planned", "built", "works"))
+    if state not in ("", "planned", "built", "works"):
+        raise MethodError.unknown("state", state, ("planned", "built", "works"), see="one of planned, built, works")
     wanted = query.casefold()
     states = bibliography.states()
     rows = []

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from regard.errors import CardError, MethodError, context
 
@@ -38,9 +38,9 @@ def _family(subjects: str, returns: str, one_line: str) -> Family:
 
 FAMILIES: Mapping[str, Family] = {
     "probes": _family("rows received call grid", "PerQuery PerHead Summed", "Call -> numbers"),
-    "explainers": _family("record layer forward x target grid generator", "MapValues", "record or forwards -> Map"),
-    "metrics": _family("heatmap forward x target bank generator", "ScoreValues", "Map -> Score"),
-    "objects": _family("features x grid generator", "PartsValues", "patch features -> objects and parts"),
+    "explainers": _family("record layer x generator", "MapValues", "record or forwards -> Map"),
+    "metrics": _family("heatmap forward bank", "ScoreValues", "Map -> Score"),
+    "objects": _family("features grid", "PartsValues", "patch features -> objects and parts"),
 }
 
 
@@ -187,8 +187,16 @@ def cards(family: str) -> dict[str, Card]:
     return {name: card for (where, name), card in _cards.items() if where == family}
 
 
-def find(family: str, chosen: str | Card | Callable[..., Any]) -> tuple[Card, Callable[..., Any], dict[str, Any]]:
-    """Resolve a name, card, function or `functools.partial` to (card, callable, settings in force)."""
+class Chosen(NamedTuple):
+    """A method made ready: its card, the function with the given options bound, all settings in force."""
+
+    card: Card
+    function: Callable[..., Any]
+    settings: dict[str, Any]
+
+
+def find(family: str, chosen: str | Card | Callable[..., Any]) -> Chosen:
+    """Resolve a name, card, function or `functools.partial` with options."""
     given: dict[str, Any] = {}
     bare: Any = chosen
     while isinstance(bare, functools.partial):
@@ -219,7 +227,7 @@ def find(family: str, chosen: str | Card | Callable[..., Any]) -> tuple[Card, Ca
         if name not in settings:
             raise MethodError.unknown(f"option of {card.name}", name, settings, see=f"regard card {card.name}")
     function = functools.partial(card.function, **given) if given else card.function
-    return card, function, settings | given
+    return Chosen(card, function, settings | given)
 
 
 def catalogue() -> dict[str, Any]:

@@ -100,6 +100,7 @@ class Map(Result):
     grid: Grid
     method: str
     target: str | None = None
+    target_index: tuple[int, ...] | None = None
     site: str | None = None
     unit: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -179,6 +180,7 @@ class Score(Result):
     metric: str
     convention: str
     direction: Literal["higher", "lower"]
+    target: str | None = None
     interval: tuple[float, float] | None = None
     null: Array | None = None
     p: float | None = None

@@ -9,8 +9,11 @@ from torch import Tensor, nn
 
 import regard as rg
 from regard.errors import MethodError
-from regard.looking.classify import TOP, Verdict, class_map, classify, explain_class
+from regard.looking.classify import TOP, Verdict, class_map, classify
+from regard.mechanisms import ALL
 from regard.results import Score
+from regard.subjects.bank import Draw
+from regard.subjects.forward import Subject
 from regard.testing.planted import planted_pictures
 
 from .vits import NAMES, planted
@@ -19,7 +22,7 @@ SPOT = (2, 5)
 
 
 def verdict_of(model: nn.Module, x: Tensor, goal: int | str | None = None, seed: int = 0) -> Verdict:
-    return classify(model, x, NAMES, goal=goal, orders=19, steps=6, seed=seed)
+    return classify(Subject(model, x, ALL, NAMES), goal=goal, draw=Draw(19, 6, seed=seed))
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +51,7 @@ def test_the_explanation_is_grad_cam_and_finds_the_evidence(verdict: Verdict, x:
     np.testing.assert_array_equal(heat.values, wanted.values)
     assert (heat.method, heat.target) == ("gradcam", "redness")
     assert np.unravel_index(heat.values[0].argmax(), (8, 8)) == SPOT
-    np.testing.assert_array_equal(class_map(planted(), x, NAMES, 1), heat.values[0])
+    np.testing.assert_array_equal(class_map(Subject(planted(), x, ALL, NAMES), 1), heat.values[0])
 
 
 @pytest.mark.parametrize("name", ["deletion", "insertion"])
@@ -100,8 +103,8 @@ def test_the_seed_decides_the_null_and_nothing_else(verdict: Verdict, x: Tensor)
     assert other.scores["deletion"].value == verdict.scores["deletion"].value
 
 
-def test_explain_class_says_how_it_was_made(x: Tensor) -> None:
-    heat = explain_class(planted(), x, NAMES, 2, 0)
+def test_the_explanation_says_how_it_was_made(x: Tensor) -> None:
+    heat = verdict_of(planted(), x, 2).explanation
     assert (heat.target, heat.unit, heat.site) == ("something else", "logit", "input of blocks.1")
     assert heat.seconds > 0
 
@@ -110,7 +113,8 @@ def test_efficientnet_calls_coffee_espresso(efficientnet: nn.Module) -> None:
     from regard.models.facts import facts_of
 
     x = rg.image("sample:coffee", like=efficientnet)
-    verdict = classify(efficientnet, x, facts_of(efficientnet).classes, goal=None, orders=3, steps=4, seed=0)
+    on = Subject(efficientnet, x, ALL, facts_of(efficientnet).classes)
+    verdict = classify(on, goal=None, draw=Draw(orders=3, steps=4))
     assert verdict.classes.rows[0][0] == verdict.explanation.target == "espresso"
     assert len(verdict.classes.rows) == TOP
     assert verdict.scores["insertion"].p == pytest.approx(0.25), "better than all three random maps"

@@ -27,6 +27,7 @@ from regard.looking.look import (
 from regard.models.facts import Facts, remember
 from regard.models.picture import Picture, read_picture
 from regard.models.prepare import prepare
+from regard.registry import Chosen
 from regard.results import Map
 
 from .vits import ByHand, cnn, facts, picture, planted, vit, without_prefix
@@ -137,10 +138,10 @@ def test_the_model_is_left_as_it_was() -> None:
 def test_a_degenerate_part_is_refused_alone(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     genuine = module.run.parts
 
-    def parts(record: Any, which: str, card: Any, *rest: Any) -> Any:
-        if card.name == name:
+    def parts(chosen: Chosen, record: Any) -> Any:
+        if chosen.card.name == name:
             raise DegenerateError("the graph holds no cut", hint="another photo")
-        return genuine(record, which, card, *rest)
+        return genuine(chosen, record)
 
     monkeypatch.setattr(module.run, "parts", parts)
     one = looked(planted())

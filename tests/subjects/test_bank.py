@@ -5,8 +5,9 @@ import torch
 from scipy.ndimage import gaussian_filter1d
 from torch.nn import functional as F
 
+from regard.errors import LayoutError, MethodError
 from regard.layout import Grid
-from regard.subjects.bank import baseline_picture, compose, make_bank, removal_scores
+from regard.subjects.bank import Draw, baseline_picture, compose, make_bank, removal_scores
 
 GRID = Grid(2, 3)
 
@@ -54,14 +55,13 @@ def test_forwards_are_counted_once_for_the_ends() -> None:
         seen.append(len(x))
         return brightness(x)
 
-    make_bank(forward, picture(), GRID, orders=7, steps=6, baseline="mean", generator=torch.Generator())
+    make_bank(forward, picture(), GRID, Draw(7, 6, "mean"))
     assert sum(seen) == 2 + 7 * 5
 
 
 def test_few_cells_bound_the_steps_and_the_bank_is_seeded() -> None:
     def bank(seed: int) -> torch.Tensor:
-        generator = torch.Generator().manual_seed(seed)
-        made = make_bank(brightness, picture(), GRID, orders=4, steps=50, baseline="mean", generator=generator)
+        made = make_bank(brightness, picture(), GRID, Draw(4, 50, "mean", seed))
         assert made.removed.tolist() == [0, 1, 2, 3, 4, 5, 6]
         torch.testing.assert_close(made.share_removed[3], torch.tensor(0.5, dtype=torch.float64))
         return made.scores
@@ -71,7 +71,8 @@ def test_few_cells_bound_the_steps_and_the_bank_is_seeded() -> None:
 
 
 def test_no_orders_is_an_empty_null() -> None:
-    made = make_bank(brightness, picture(), GRID, orders=0, steps=3, baseline="mean", generator=torch.Generator())
+    made = make_bank(brightness, picture(), GRID, Draw(0, 3, "mean"))
+    assert made.whole == pytest.approx(float(brightness(picture())[0]))
     assert made.scores.shape == (0, 4)
     assert made.curve(brightness, torch.arange(6)).shape == (4,)
 
@@ -103,3 +104,22 @@ def test_the_reversed_order_is_the_same_curve_backwards() -> None:
     swapped = removal_scores(brightness, replaced, x, GRID, order.flip(1), removed)
     torch.testing.assert_close(forwards, swapped.flip(1))
     assert F.l1_loss(forwards, forwards.flip(1)) > 0
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [({"steps": 0}, "a curve of 0 steps"), ({"orders": -1}, "-1 random maps"), ({"baseline": "blurr"}, "'blurr'")],
+)
+def test_a_draw_that_makes_no_sense_is_refused(given: dict[str, object], told: str) -> None:
+    with pytest.raises((LayoutError, MethodError), match=told) as caught:
+        Draw(**given)  # type: ignore[arg-type]
+    assert caught.value.hint
+
+
+def test_a_bank_knows_its_picture_and_target() -> None:
+    made = make_bank(brightness, picture(), GRID, Draw(2, 3, "mean"))
+    made.check(picture(), made.whole, "brightness")
+    with pytest.raises(LayoutError, match="another picture"):
+        made.check(picture(seed=1), made.whole, "brightness")
+    with pytest.raises(LayoutError, match="another model or target"):
+        made.check(picture(), made.whole * 1.1, "brightness")

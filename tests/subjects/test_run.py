@@ -6,22 +6,15 @@ import torch
 
 import regard as rg
 from regard.errors import LayoutError
+from regard.mechanisms import ALL
 from regard.registry import find
 from regard.subjects import run
+from regard.subjects.bank import Draw
+from regard.subjects.forward import Forward, Subject
 from regard.subjects.values import ScoreValues
 from regard.testing.planted import PlantedCNN, PlantedViT, planted_pictures
 
 X = planted_pictures([(2, 5), (6, 6)])
-
-
-def test_forward_counts_pictures_and_gives_probabilities() -> None:
-    model = PlantedCNN()
-    forward = run.Forward(model, X, 1, ())
-    assert forward.count == 2
-    got = forward(torch.cat([X, X]))
-    torch.testing.assert_close(got, model(X).softmax(1)[:, 1].repeat(2).detach())
-    assert forward.count == 6
-    assert not got.requires_grad
 
 
 def test_explain_counts_forwards_and_keeps_the_target() -> None:
@@ -39,27 +32,38 @@ def score_values(value: float, null: list[float], higher: bool) -> ScoreValues:
 
 @pytest.mark.parametrize(("higher", "p"), [(True, 2 / 5), (False, 5 / 5)])
 def test_p_and_interval(higher: bool, p: float) -> None:
-    card = find("metrics", "deletion")[0]
-    score = run.to_score(score_values(0.75, [0.125, 0.25, 0.5, 0.75], higher), card, 3, 10, 0.5)
+    score = run.to_score(score_values(0.75, [0.125, 0.25, 0.5, 0.75], higher), find("metrics", "deletion"))
     assert score.p == p
     assert score.interval == pytest.approx(tuple(np.quantile([0.125, 0.25, 0.5, 0.75], [0.025, 0.975])))
-    assert (score.n, score.seed, score.forwards, score.direction) == (4, 3, 10, "higher" if higher else "lower")
+    assert (score.n, score.direction) == (4, "higher" if higher else "lower")
 
 
 def test_without_a_null_there_is_no_p() -> None:
-    score = run.to_score(score_values(0.7, [], True), find("metrics", "deletion")[0], 0, 1, 0.0)
+    score = run.to_score(score_values(0.7, [], True), find("metrics", "deletion"))
     assert (score.p, score.interval, score.n) == (None, None, 0)
 
 
 def test_one_picture_at_a_time() -> None:
     model = PlantedCNN()
-    forward = run.Forward(model, X, 1, ())
     with pytest.raises(LayoutError, match="a batch of 2 pictures"):
-        run.bank(forward, X, rg.Grid(8, 8), 1, 2, "mean", 0)
+        run.bank(Forward(Subject(model, X, ALL), 1), X, rg.Grid(8, 8), Draw())
     heat = rg.explain(model, X, method="gradcam", target=1)
-    bank = run.bank(run.Forward(model, X[:1], 1, ()), X[:1], heat.grid, 1, 2, "mean", 0)
+    bank = run.bank(Forward(Subject(model, X[:1], ALL), 1), X[:1], heat.grid, Draw(1, 2))
     with pytest.raises(LayoutError, match="a Map of 2 pictures"):
         rg.score(heat, model, X[:1], target=1, bank=bank)
+
+
+def test_a_map_is_scored_for_the_class_that_it_explains() -> None:
+    model = PlantedCNN()
+    heat = rg.explain(model, X[:1], method="gradcam", target=2)
+    assert (heat.target, heat.target_index) == ("class 2", (2,))
+    own = rg.score(heat, model, X[:1], orders=3)
+    asked = rg.score(heat, model, X[:1], target=2, orders=3)
+    other = rg.score(heat, model, X[:1], target=1, orders=3)
+    assert (own.target, asked.target, other.target) == ("class 2", "class 2", "class 1")
+    assert own.value == asked.value != other.value
+    shared = rg.bank(model, X[:1], heat, orders=3)
+    assert rg.score(heat, model, X[:1], bank=shared).null.tolist() == own.null.tolist()
 
 
 def test_discover_takes_features_without_the_prefix() -> None:

@@ -22,6 +22,7 @@ from regard.looking import attention, controls, words
 from regard.looking.attention import Attention
 from regard.looking.classify import Verdict, class_map, classify
 from regard.looking.words import Line
+from regard.mechanisms import ALL
 from regard.models.facts import Facts, facts_of
 from regard.models.picture import Picture
 from regard.models.prepare import Prepared, prepare
@@ -29,6 +30,8 @@ from regard.models.resolve import resolve
 from regard.registry import find
 from regard.results import Map, Parts
 from regard.subjects import run
+from regard.subjects.bank import Draw
+from regard.subjects.forward import Subject
 from regard.subjects.target import Goal
 
 
@@ -138,12 +141,9 @@ class Looker:
         if seen is None:
             return found
         for name in ("tokencut", "pca"):
-            card, function, settings = find("objects", name)
             try:
                 with clock(name):
-                    found[name] = run.parts(
-                        seen.record, "k", card, function, settings | {"features": "k"}, time.perf_counter()
-                    )
+                    found[name] = run.parts(find("objects", name), seen.record)
             except DegenerateError as error:
                 refusals[name] = error.message
         return found
@@ -162,10 +162,13 @@ class Looker:
                 refusals["target"] = f"the model has no named classes, so '{s.target}' was not explained"
             return None
         try:
-            return classify(self.model, x, classes, goal=s.target, orders=s.orders, steps=s.steps, seed=s.seed)
+            return classify(self._subject(x), goal=s.target, draw=Draw(s.orders, s.steps, seed=s.seed))
         except (CallError, DegenerateError, LayoutError) as error:
             refusals["explanation"] = error.message
             return None
+
+    def _subject(self, x: Tensor, model: nn.Module | None = None) -> Subject:
+        return Subject(model or self.model, x, ALL, self.facts.classes)
 
     def _controls(self, x: Tensor, seen: Attention | None, verdict: Verdict | None) -> list[Line]:
         lines: list[Line] = []
@@ -178,7 +181,7 @@ class Looker:
             lines += words.about_controls(checked, subject)
         if verdict is not None:
             checked = controls.check(
-                lambda m, picture: class_map(m, picture, self.facts.classes, verdict.target),
+                lambda m, picture: class_map(self._subject(picture, m), verdict.target),
                 verdict.explanation.values[0], self.model, self.twin, x,
             )  # fmt: skip
             lines += words.about_controls(checked, "Grad-CAM")
@@ -206,12 +209,11 @@ def record_maps(seen: Attention) -> dict[str, Map]:
     maps = {}
     wanted = ("attention", "rollout") if seen.who == "CLS" else ()
     for name in wanted:
-        card, function, settings = find("explainers", name)
+        chosen = find("explainers", name)
         start = time.perf_counter()
         with torch.inference_mode():
-            values = function(seen.record)
-        explained = run.Explained(values, None, 1)
-        maps[name] = run.to_map(explained, card, settings, 0, time.perf_counter() - start)
+            values = chosen.function(seen.record)
+        maps[name] = run.to_map(values, chosen, forwards=1, seconds=time.perf_counter() - start)
     return maps
 
 

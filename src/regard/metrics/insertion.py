@@ -7,7 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from regard.registry import method
-from regard.subjects.bank import Forward, OrderBank
+from regard.subjects.bank import OrderBank
+from regard.subjects.forward import Forward
 from regard.subjects.values import ScoreValues
 
 
@@ -43,6 +44,6 @@ def insertion(heatmap: Float[Tensor, "h w"], forward: Forward, bank: OrderBank) 
         null=torch.trapezoid(null_curves, x),
         curve=torch.stack([x, curve]),
         null_curves=null_curves,
-        convention=f"{bank.grid.patches} cells, {len(x) - 1} steps, {bank.baseline} baseline, probability",
+        convention=f"{bank.grid.patches} cells, {len(x) - 1} steps, {bank.draw.baseline} baseline, probability",
         higher_is_better=True,
     )

@@ -9,34 +9,64 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from regard.errors import LayoutError, MethodError
 from regard.layout import Grid
 from regard.progress import track
 
-Forward = Callable[[Tensor], Tensor]  # pictures [N, 3, H, W] -> the target's probability [N]
-Baseline = Literal["blur", "mean"]
+Score = Callable[[Tensor], Tensor]  # pictures [N, 3, H, W] -> the target's probability [N]
+BASELINES = ("blur", "mean")
 BATCH = 8  # on a CPU larger batches are slower a picture: they leave the cache
+
+
+@dataclass(frozen=True)
+class Draw:
+    """How a bank is drawn: how many random orders, in how many steps each, what stands in for removed cells."""
+
+    orders: int = 99
+    steps: int = 16
+    baseline: str = "blur"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.orders < 0:
+            raise LayoutError(
+                f"a curve of {self.steps} steps held against {self.orders} random maps", hint="steps=16, orders=99"
+            )
+        if self.baseline not in BASELINES:
+            raise MethodError.unknown("baseline", self.baseline, BASELINES, see=f"one of {', '.join(BASELINES)}")
 
 
 @dataclass(frozen=True)
 class OrderBank:
     """What a removal looks like (x, baseline picture, grid, how many cells each step removes) and the
-    scores `[n, S]` of n random orders."""
+    scores `[n, S]` of n random orders; whole: the score of x itself."""
 
     x: Float[Tensor, "1 3 H W"]
     replaced: Float[Tensor, "1 3 H W"]
     grid: Grid
     removed: Int[Tensor, " s"]
     scores: Float[Tensor, "n s"]
-    baseline: Baseline
+    whole: float
+    draw: Draw
 
-    def curve(self, forward: Forward, order: Int[Tensor, " cells"]) -> Float[Tensor, " s"]:
+    def check(self, x: Tensor, whole: float, target: str) -> None:
+        """Refuse another picture, model or target than the bank was drawn for: nothing else would notice."""
+        if self.x.shape != x.shape or not torch.equal(self.x, x):
+            raise LayoutError("the bank was made for another picture", hint="regard.bank(model, x, like=heatmap)")
+        if abs(self.whole - whole) > 1e-2 * abs(whole) + 1e-6:  # kernels differ a little between batch sizes
+            raise LayoutError(
+                f"the bank was made for another model or target: there the whole picture scores {self.whole:.4g}, "
+                f"here ({target}) {whole:.4g}",
+                hint="regard.bank(model, x, like=heatmap, target=...) with the model and target of the score",
+            )
+
+    def curve(self, forward: Score, order: Int[Tensor, " cells"]) -> Float[Tensor, " s"]:
         """Scores while the cells of `order` are removed, the first of them first."""
         return removal_scores(forward, self.x, self.replaced, self.grid, order[None], self.removed)[0]
 
@@ -46,20 +76,20 @@ class OrderBank:
         return self.removed.double() / self.grid.patches
 
 
-def make_bank(
-    forward: Forward, x: Tensor, grid: Grid, *, orders: int, steps: int, baseline: Baseline, generator: torch.Generator
-) -> OrderBank:
-    """Draw `orders` random orders of the grid's cells and score `steps` + 1 stages of each."""
-    removed = torch.linspace(0, grid.patches, min(steps, grid.patches) + 1).round().long()
-    replaced = baseline_picture(x, baseline)
-    drawn = torch.empty(orders, grid.patches, dtype=torch.long)
+def make_bank(forward: Score, x: Tensor, grid: Grid, draw: Draw) -> OrderBank:
+    """Draw random orders of the grid's cells and score `steps` + 1 stages of each."""
+    removed = torch.linspace(0, grid.patches, min(draw.steps, grid.patches) + 1).round().long()
+    replaced = baseline_picture(x, draw.baseline)
+    generator = torch.Generator().manual_seed(draw.seed)
+    drawn = torch.empty(draw.orders, grid.patches, dtype=torch.long)
     for order in drawn:
         torch.randperm(grid.patches, generator=generator, out=order)
     scores = removal_scores(forward, x, replaced, grid, drawn, removed)
-    return OrderBank(x, replaced, grid, removed, scores, baseline)
+    whole = float(scores[0, 0]) if len(scores) else float(forward(x)[0])
+    return OrderBank(x, replaced, grid, removed, scores, whole, draw)
 
 
-def baseline_picture(x: Tensor, baseline: Baseline) -> Tensor:
+def baseline_picture(x: Tensor, baseline: str) -> Tensor:
     """What stands in for removed cells: the picture blurred beyond recognition, or its mean colour."""
     if baseline == "mean":
         return x.mean((-2, -1), keepdim=True).expand_as(x)
@@ -73,7 +103,7 @@ def baseline_picture(x: Tensor, baseline: Baseline) -> Tensor:
 
 
 def removal_scores(
-    forward: Forward,
+    forward: Score,
     x: Float[Tensor, "1 3 H W"],
     replaced: Float[Tensor, "1 3 H W"],
     grid: Grid,

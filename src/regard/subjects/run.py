@@ -3,196 +3,162 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from regard.core.intercept import Mechanisms
+from regard.core.record import Record
 from regard.core.rows import last_on_grid
 from regard.core.watch import FIELDS, Watch
-from regard.errors import LayoutError
-from regard.registry import Card
+from regard.errors import LayoutError, MethodError
+from regard.layout import Grid
+from regard.registry import Chosen
 from regard.results import Map, Parts, Score
-from regard.subjects.bank import OrderBank, make_bank
+from regard.subjects.bank import Draw, OrderBank, make_bank
 from regard.subjects.degenerate import why_degenerate
+from regard.subjects.forward import Forward, Subject
 from regard.subjects.tap import Place, auto_place, tap
 from regard.subjects.target import Goal, Target, choose, logits_of
 from regard.subjects.values import MapValues, ScoreValues
 
-
-class Forward:
-    """Pictures to the target's probability, counting the pictures that went through."""
-
-    def __init__(self, model: nn.Module, x: Tensor, goal: Goal, classes: Sequence[str]) -> None:
-        self.model = model
-        self.count = x.shape[0]
-        with torch.no_grad():
-            self.logits = logits_of(model(x))
-        self.target = choose(goal, self.logits, classes)
-
-    def __call__(self, pictures: Float[Tensor, "n 3 H W"]) -> Float[Tensor, " n"]:
-        self.count += pictures.shape[0]
-        with torch.no_grad():
-            return self.target.pick(logits_of(self.model(pictures)).softmax(1))
+FEATURES = ("q", "k", "v")
 
 
-@dataclass(frozen=True)
-class Explained:
-    """What an explainer returned, for which target, and how many forwards it took."""
-
-    values: MapValues
-    target: Target | None
-    forwards: int
-
-
-def explain(
-    model: nn.Module,
-    x: Tensor,
-    mechanisms: Mechanisms,
-    card: Card,
-    function: Callable[..., MapValues],
-    goal: Goal,
-    site: str | None,
-    classes: Sequence[str],
-    seed: int,
-) -> Explained:
-    """Make the subjects that the method asks for, then run it."""
-    subjects: dict[str, Any] = {"x": x, "generator": torch.Generator().manual_seed(seed)}
-    chosen: list[Target] = []
+def explain(chosen: Chosen, on: Subject, *, target: Goal = None, site: str | None = None, seed: int = 0) -> Map:
+    """Make the subjects that an explainer asks for, run it, and keep what it took."""
+    start = time.perf_counter()
+    card = chosen.card
+    given: dict[str, Any] = {"x": on.x, "generator": torch.Generator().manual_seed(seed)}
+    aims: list[Target] = []
     forwards = 0
     if "record" in card.subjects:
         keep = [need for need in card.needs if need in FIELDS]
-        with torch.no_grad(), Watch(model, mechanisms, site or "*", keep) as record:
-            model(x)
-        subjects["record"] = record
-        forwards += x.shape[0]
+        with torch.no_grad(), Watch(on.model, on.mechanisms, site or "*", keep) as record:
+            on.model(on.x)
+        given["record"] = record
+        forwards += 1
     if "layer" in card.subjects:
-        place = Place(site, at_input=False, grid=None) if site else auto_place(model, mechanisms, x)
+        place = Place(site, at_input=False, grid=None) if site else auto_place(on.model, on.mechanisms, on.x)
 
-        def score(output: Any) -> Tensor:
+        def score_of(output: Any) -> Tensor:
             logits = logits_of(output)
-            chosen.append(choose(goal, logits, classes))
-            return chosen[-1].pick(logits)
+            aims.append(choose(target, logits, on.classes))
+            return aims[-1].pick(logits)
 
-        subjects["layer"], _ = tap(model, x, place, score)
-        forwards += x.shape[0] * (1 if site else 2)
-    values = function(*(subjects[name] for name in card.subjects))
-    return Explained(values, chosen[-1] if chosen else None, forwards)
+        given["layer"], _ = tap(on.model, on.x, place, score_of)
+        forwards += 1 if site else 2
+    values = chosen.function(*(given[name] for name in card.subjects))
+    made = to_map(values, chosen, forwards=forwards * on.x.shape[0], seconds=time.perf_counter() - start)
+    aim = aims[-1] if aims else None
+    return replace(
+        made,
+        target=aim.label if aim else None,
+        target_index=aim.index if aim else None,
+        seed=seed if "generator" in card.subjects else None,
+    )
 
 
-def to_map(explained: Explained, card: Card, settings: dict[str, Any], seed: int, seconds: float) -> Map:
+def to_map(values: MapValues, chosen: Chosen, *, forwards: int, seconds: float) -> Map:
     """Wrap an explainer's values; a degenerate map carries the reason as a warning."""
-    values = explained.values
     array = values.values.detach().cpu().numpy()
     reasons = (why_degenerate(one) for one in array)
     return Map(
         values=array,
         grid=values.grid,
-        method=card.name,
-        target=explained.target.label if explained.target else None,
+        method=chosen.card.name,
         site=values.site,
-        unit=card.unit,
-        settings=settings,
-        forwards=explained.forwards,
+        unit=chosen.card.unit,
+        settings=chosen.settings,
+        forwards=forwards,
         seconds=seconds,
-        seed=seed if "generator" in card.subjects else None,
         gap=values.gap,
         se=None if values.se is None else values.se.cpu().numpy(),
         warnings=tuple(f"map {i}: {reason}" for i, reason in enumerate(reasons) if reason),
     )
 
 
-def bank(
-    forward: Forward,
-    x: Tensor,
-    grid: Any,
-    orders: int,
-    steps: int,
-    baseline: Literal["blur", "mean"],
-    seed: int,
-) -> OrderBank:
+def forward(on: Subject, heatmap: Map, target: Goal) -> Forward:
+    """The forward that a map is scored with: of the target asked for, else of the one that the map explains."""
+    if target is None and heatmap.target_index:
+        target = heatmap.target_index[0]
+    return Forward(on, target)
+
+
+def bank(forward: Forward, x: Tensor, grid: Grid, draw: Draw) -> OrderBank:
     """The null of deletion and insertion on a grid."""
     if x.shape[0] != 1:
         raise LayoutError(f"a batch of {x.shape[0]} pictures", hint="score one picture at a time: x[i:i+1]")
-    generator = torch.Generator().manual_seed(seed)
-    return make_bank(forward, x, grid, orders=orders, steps=steps, baseline=baseline, generator=generator)
+    return make_bank(forward, x, grid, draw)
 
 
-def score(
-    card: Card, function: Callable[..., ScoreValues], heatmap: Map, forward: Forward, bank: OrderBank
-) -> ScoreValues:
-    """Run a metric on the one map of `heatmap`."""
-    if heatmap.values.shape[0] != 1 or (heatmap.grid.h, heatmap.grid.w) != (bank.grid.h, bank.grid.w):
+def score(chosen: Chosen, heatmap: Map, forward: Forward, against: OrderBank) -> Score:
+    """Run a metric on the one map of `heatmap`, against the random orders of a bank."""
+    start = time.perf_counter()
+    if heatmap.values.shape[0] != 1 or (heatmap.grid.h, heatmap.grid.w) != (against.grid.h, against.grid.w):
         raise LayoutError(
-            f"a Map of {heatmap.values.shape[0]} pictures on grid {heatmap.grid} scored on grid {bank.grid}",
+            f"a Map of {heatmap.values.shape[0]} pictures on grid {heatmap.grid} scored on grid {against.grid}",
             hint="one picture, and a bank made on the map's own grid",
         )
-    subjects: dict[str, Any] = {"heatmap": torch.from_numpy(heatmap.values[0]), "forward": forward, "bank": bank}
-    return function(*(subjects[name] for name in card.subjects))
+    given = {"heatmap": torch.from_numpy(heatmap.values[0]), "forward": forward, "bank": against}
+    values = chosen.function(*(given[name] for name in chosen.card.subjects))
+    return replace(
+        to_score(values, chosen),
+        target=forward.target.label,
+        seed=against.draw.seed,
+        forwards=forward.count,
+        seconds=time.perf_counter() - start,
+    )
 
 
-def to_score(values: ScoreValues, card: Card, seed: int, forwards: int, seconds: float) -> Score:
+def to_score(values: ScoreValues, chosen: Chosen) -> Score:
     """Wrap a metric's values with the share of random maps that do as well."""
     null = values.null.double().cpu()
     as_good = null >= values.value if values.higher_is_better else null <= values.value
     low, high = (float(torch.quantile(null, q)) for q in (0.025, 0.975)) if len(null) else (0.0, 0.0)
     return Score(
         value=values.value,
-        metric=card.name,
+        metric=chosen.card.name,
         convention=values.convention,
         direction="higher" if values.higher_is_better else "lower",
         interval=(low, high) if len(null) else None,
         null=null.numpy(),
         p=(1 + int(as_good.sum())) / (1 + len(null)) if len(null) else None,
         n=len(null),
-        seed=seed,
-        forwards=forwards,
-        seconds=seconds,
         curve=values.curve.double().cpu().numpy(),
         null_curves=values.null_curves.double().cpu().numpy(),
     )
 
 
-def discover(
-    model: nn.Module,
-    x: Tensor,
-    mechanisms: Mechanisms,
-    card: Card,
-    function: Callable[..., Any],
-    settings: dict[str, Any],
-    site: str | None,
-    start: float,
-) -> Parts:
-    """Take the features of the last attention on the grid, and run an object method on them."""
-    which = str(settings["features"])
-    with torch.no_grad(), Watch(model, mechanisms, site or "*", [which]) as record:
-        model(x)
-    return parts(record, which, card, function, settings, start)
+def discover(chosen: Chosen, on: Subject, *, features: str = "k", site: str | None = None) -> Parts:
+    """Watch one forward, and run an object method on the features of its last attention on the grid."""
+    start = time.perf_counter()
+    if features not in FEATURES:
+        raise MethodError.unknown("feature", features, FEATURES, see=f"one of {', '.join(FEATURES)}")
+    with torch.no_grad(), Watch(on.model, on.mechanisms, site or "*", [features]) as record:
+        on.model(on.x)
+    return replace(parts(chosen, record, features=features), seconds=time.perf_counter() - start)
 
 
-def parts(
-    record: Any, which: str, card: Card, function: Callable[..., Any], settings: dict[str, Any], start: float
-) -> Parts:
+def parts(chosen: Chosen, record: Record, *, features: str = "k") -> Parts:
     """Run an object method on the features that a record kept."""
+    start = time.perf_counter()
     reading = last_on_grid(record, -1)
     assert reading.grid is not None
-    features = reading[which].transpose(1, 2).flatten(2)[:, reading.grid.prefix :]
-    subjects: dict[str, Any] = {"features": features, "grid": reading.grid}
-    found = function(*(subjects[name] for name in card.subjects))
+    tokens = reading[features].transpose(1, 2).flatten(2)[:, reading.grid.prefix :]
+    given = {"features": tokens, "grid": reading.grid}
+    found = chosen.function(*(given[name] for name in chosen.card.subjects))
     return Parts(
         values=found.values.cpu().numpy(),
         names=found.names,
         grid=found.grid,
-        method=card.name,
-        site=f"{which} at {reading.address}",
-        unit=card.unit,
+        method=chosen.card.name,
+        site=f"{features} at {reading.address}",
+        unit=chosen.card.unit,
         mask=None if found.mask is None else found.mask.cpu().numpy(),
         facts=found.facts,
-        settings=settings,
-        forwards=features.shape[0],
+        settings={**chosen.settings, "features": features},
+        forwards=tokens.shape[0],
         seconds=time.perf_counter() - start,
     )

@@ -10,9 +10,11 @@ from torch import Tensor, nn
 from regard.core.watch import Plan, Probe, Watch
 from regard.layout import Grid
 from regard.mechanisms import ALL
-from regard.registry import Card
+from regard.registry import Card, Chosen
 from regard.results import Map
 from regard.subjects import run as subject_run
+from regard.subjects.bank import Draw
+from regard.subjects.forward import Forward, Subject
 
 STEPS, ORDERS = 8, 5
 
@@ -40,23 +42,22 @@ def _probe(card: Card, model: nn.Module, x: Tensor, heatmap: Tensor | None, seed
 
 
 def _explainer(card: Card, model: nn.Module, x: Tensor, heatmap: Tensor | None, seed: int) -> Outcome:
-    explained = subject_run.explain(model, x, ALL, card, card.function, 1, None, (), seed)
-    return Outcome(explained.values.values, len(x))
+    made = subject_run.explain(Chosen(card, card.function, {}), Subject(model, x, ALL), target=1, seed=seed)
+    return Outcome(torch.from_numpy(made.values), len(x))
 
 
 def _metric(card: Card, model: nn.Module, x: Tensor, heatmap: Tensor | None, seed: int) -> Outcome:
-    forward = subject_run.Forward(model, x, 1, ())
-    side = x.shape[-1] // 4
+    forward = Forward(Subject(model, x, ALL), 1)
     if heatmap is None:
-        heatmap = torch.nn.functional.avg_pool2d(x[:, 0], x.shape[-1] // side)
+        heatmap = torch.nn.functional.avg_pool2d(x[:, 0], 4)
     grid = Grid(*heatmap.shape[1:])
-    bank = subject_run.bank(forward, x, grid, ORDERS, STEPS, "mean", seed)
-    scored = subject_run.score(card, card.function, Map(heatmap.numpy(), grid, "given"), forward, bank)
-    return Outcome(torch.tensor([scored.value]), 1, scored.higher_is_better)
+    bank = subject_run.bank(forward, x, grid, Draw(ORDERS, STEPS, "mean", seed))
+    scored = subject_run.score(Chosen(card, card.function, {}), Map(heatmap.numpy(), grid, "given"), forward, bank)
+    return Outcome(torch.tensor([scored.value]), 1, scored.direction == "higher")
 
 
 def _object(card: Card, model: nn.Module, x: Tensor, heatmap: Tensor | None, seed: int) -> Outcome:
-    parts = subject_run.discover(model, x, ALL, card, card.function, {"features": "k"}, None, 0.0)
+    parts = subject_run.discover(Chosen(card, card.function, {}), Subject(model, x, ALL))
     return Outcome(torch.from_numpy(parts.values), len(x))
 
 
