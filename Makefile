@@ -1,5 +1,5 @@
 # The same steps as .ci/run, in the environment that is active.
-.PHONY: check lint types architecture catalogue test fast
+.PHONY: check lint types catalogue test fast
 
 check: lint types catalogue test
 
@@ -14,7 +14,7 @@ catalogue:
 	python -m regard.testing.catalogue --check
 
 test:
-	pytest
+	OMP_WAIT_POLICY=passive pytest -n 2
 
 fast:
-	pytest -m "not slow"
+	OMP_WAIT_POLICY=passive pytest -n 2 -m "not slow"

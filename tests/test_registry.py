@@ -87,7 +87,7 @@ def import_text(folder: Path, name: str, text: str) -> ModuleType:
 def test_a_card_by_value(make: Make) -> None:
     module = make(
         parameters="rows: Rows, grid, *, share: float = 0.5, fuse: str = 'mean'",
-        needs="('rows', 'bias')",
+        needs="('rows', 'grid')",
         unit="'nats'",
     )
     card = cards("probes")["thrown"]
@@ -97,7 +97,7 @@ def test_a_card_by_value(make: Make) -> None:
         paper="sinks",
         claim="c",
         source="s",
-        needs=("bias", "rows"),
+        needs=("grid", "rows"),
         differs="none",
         unit="nats",
         gives="PerQuery",
@@ -121,7 +121,7 @@ def test_the_decorator_gives_the_plain_function_back(make: Make) -> None:
 @pytest.mark.parametrize("future", ["", "from __future__ import annotations"])
 def test_types_are_read_whether_or_not_annotations_are_postponed(future: str, make: Make) -> None:
     make(
-        family="'explainers'",
+        family="'explainers'", needs="('q', 'record')",
         future=f"{future}\nfrom regard.subjects.values import MapValues\nfrom typing import Literal",
         parameters="record, *, share: float = 0.5, fuse: Literal['mean', 'max'] = 'mean'", returns=" -> MapValues",
     )  # fmt: skip
@@ -198,6 +198,13 @@ REFUSED: dict[str, tuple[dict[str, str], str, str]] = {
 }
 
 
+def test_a_need_that_nothing_gives_is_refused(make: Make) -> None:
+    with pytest.raises(CardError, match="needs 'rowz', which nothing gives") as caught:
+        make(needs="('rows', 'rowz')")
+    assert caught.value.hint == "among call, grid, k, out, probs, q, received, rows, v"
+    make(needs="('rows', 'probs')")
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_the_decorator_refuses(name: str, make: Make) -> None:
     changes, message, hint = REFUSED[name]
@@ -228,7 +235,7 @@ def test_two_files_may_not_share_a_name(make: Make) -> None:
     assert cards("probes")["thrown"].function.__module__ == "one.thrown"
     make(package="one.")  # loading a file again is no second registration
     make(
-        package="three.", family="'explainers'", parameters="record",
+        package="three.", family="'explainers'", parameters="record", needs="{'q'}",
         future="from regard.subjects.values import MapValues", returns=" -> MapValues",
     )  # another family has its own names  # fmt: skip
     assert cards("explainers")["thrown"].family == "explainers"

@@ -285,6 +285,23 @@ def test_repr_is_one_line(name: str) -> None:
     assert repr(RESULTS[name]) == REPRS[name]
 
 
+def test_a_table_prints_as_aligned_text() -> None:
+    table = Table(
+        ("site", "head 0", "n"),
+        (("blocks.0", 0.51234, 3), ("b", None, 12)),
+        units={"head 0": "bits"},
+        title="entropy",
+    )
+    assert str(table).splitlines() == [
+        "entropy",
+        "site      head 0 (bits)   n",
+        "blocks.0          0.512   3",
+        "b                        12",
+    ]
+    assert str(RESULTS["table, empty"]) == "a  b"
+    assert str(Table((), ())) == ""
+
+
 def test_repr_of_a_map_without_a_number_warns_of_nothing() -> None:
     assert repr(Map(np.full((1, 2, 3), np.nan), GRID, "m")) == "Map(m, [1, 2, 3], no values)"
 

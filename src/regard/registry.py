@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from regard.errors import CardError, MethodError, context
 
 MAX_OPTIONS = 7
+FIELDS = ("q", "k", "v", "out", "probs")  # of a call, that a watch can keep
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def method(
     """Register a function as a method of `family`, or raise `CardError` naming the missing fact.
 
     paper: key into papers.tsv · claim: what a test holds it to · source: where the formula stands ·
-    needs: what a watch must keep for it · differs: every deviation from the paper, or "none" ·
+    needs: the fields of a call and the subjects that it reads · differs: every deviation from the paper, or "none" ·
     unit: of the values it returns.
     """
 
@@ -117,6 +118,12 @@ def _check(family: str, function: Callable[..., Any], facts: dict[str, str], nee
             raise CardError(f"{where}: the fact '{name}' is empty", hint=f"@method(..., {name}='...')")
     if function.__name__ != function.__module__.rsplit(".", 1)[-1]:
         raise CardError(f"{where}: the function is not named after its file", hint="one method a file, same name")
+    unknown = sorted(set(needs) - set(FIELDS) - FAMILIES[family].subjects)
+    if unknown:
+        raise CardError(
+            f"{where} needs '{unknown[0]}', which nothing gives",
+            hint=f"among {', '.join(sorted({*FIELDS, *FAMILIES[family].subjects}))}",
+        )
     doc = inspect.getdoc(function)
     if not doc:
         raise CardError(f"{where} has no docstring", hint="first line: what it does; then formula, shapes, source")

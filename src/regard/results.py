@@ -223,6 +223,19 @@ class Table(Result):
     def __repr__(self) -> str:
         return f"Table({self.title or 'untitled'}: {len(self.rows)} rows x {', '.join(self.columns)})"
 
+    def __str__(self) -> str:
+        """All of it as text: a header with units, one row a line, numbers to the right."""
+        lines = [[f"{c} ({self.units[c]})" if self.units.get(c) else c for c in self.columns]]
+        lines += [[_short(cell) for cell in row] for row in self.rows]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        words = [any(isinstance(cell, str) for cell in column) for column in zip(*self.rows, strict=True)]
+        words = words or [True] * len(widths)
+        told = (
+            "  ".join(c.ljust(w) if left else c.rjust(w) for c, w, left in zip(line, widths, words, strict=True))
+            for line in lines
+        )
+        return "\n".join(line.rstrip() for line in ([self.title] if self.title else []) + list(told))
+
     def column(self, name: str) -> list[Any]:
         """The cells of one column."""
         if name not in self.columns:

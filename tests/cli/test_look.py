@@ -28,7 +28,7 @@ def lightly(monkeypatch: pytest.MonkeyPatch) -> None:
     """No importance model, no figures and no page: these have their own tests."""
     quick(monkeypatch)
     monkeypatch.setattr(write_module, "sheets", lambda _: {})
-    monkeypatch.setattr(write_module, "render", lambda look: f"page of {look.name}")
+    monkeypatch.setattr(write_module, "render", lambda drawn: f"page of {drawn.look.name}")
     monkeypatch.setenv("COLUMNS", "200")
 
 

@@ -10,7 +10,7 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 
-from regard.looking.controls import centre_gaussian, check, rank_correlation, shuffled_twin
+from regard.looking.controls import centre_gaussian, check, inside_outside, rank_correlation, shuffled_twin
 
 from .vits import vit
 
@@ -27,8 +27,18 @@ def test_rank_correlation_is_spearmans_rho_also_with_ties() -> None:
 
 
 def test_a_constant_map_says_nothing() -> None:
-    assert rank_correlation(drawn(3, 3), np.full((3, 3), 2.0)) == 0.0
-    assert rank_correlation(np.zeros((3, 3)), drawn(3, 3)) == 0.0
+    assert rank_correlation(drawn(3, 3), np.full((3, 3), 2.0)) is None
+    assert rank_correlation(np.zeros((3, 3)), drawn(3, 3)) is None
+    assert rank_correlation(drawn(3, 3), np.where(np.eye(3) > 0, np.nan, drawn(3, 3))) is None
+
+
+def test_inside_and_outside_are_means_over_the_cells_of_a_mask() -> None:
+    mask = drawn(4, 5) > 0
+    fine = drawn(8, 10, seed=1).astype(np.float32)
+    coarse = np.array([[fine[2 * y : 2 * y + 2, 2 * x : 2 * x + 2].mean() for x in range(5)] for y in range(4)])
+    assert inside_outside(mask, fine) == pytest.approx((coarse[mask].mean(), coarse[~mask].mean()), rel=1e-5)
+    assert inside_outside(np.ones((4, 5), bool), fine) is None
+    assert inside_outside(np.zeros((4, 5), bool), fine) is None
 
 
 @pytest.mark.parametrize(("h", "w"), [(1, 1), (4, 6), (5, 3)])

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from regard.errors import CallError, DataError, DegenerateError, ExtraError, MethodError, RegardError
+from regard.layout import Grid
 from regard.looking import look as module
 from regard.looking.look import (
     Clock,
@@ -311,3 +312,23 @@ def test_environment_names_versions() -> None:
     told = environment()
     assert told["torch"] == torch.__version__
     assert set(told) == {"regard", "torch", "python", "machine"}
+
+
+def test_without_random_maps_chance_is_not_known() -> None:
+    one = looked(planted(), dataclasses.replace(QUICK, orders=0))
+    assert [line.split(":")[0] for line in lines(one, "deletion")] == ["note"]
+    assert "no random maps were drawn" in lines(one, "deletion")[0]
+    assert one.verdict is not None
+    assert one.verdict.scores["deletion"].p is None
+
+
+@pytest.mark.parametrize(("inside", "outside", "level"), [(0.9, 0.1, "good"), (0.1, 0.9, "warn")])
+def test_the_object_is_held_against_importance(
+    monkeypatch: pytest.MonkeyPatch, inside: float, outside: float, level: str
+) -> None:
+    mask = looked(planted()).parts["tokencut"].mask
+    assert mask is not None
+    values = np.where(mask[:1], inside, outside).astype(np.float32)
+    monkeypatch.setattr(module, "importance", lambda *_: Map(values, Grid(*values.shape[1:]), "img-focus"))
+    (told,) = lines(looked(planted()), "object")
+    assert told.startswith(f"{level}: Predicted importance averages {inside:.2f} inside the object and {outside:.2f}")

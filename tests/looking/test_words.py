@@ -169,3 +169,30 @@ def test_levels_of_the_controls(mirror: float, shuffled: float, centre: float, l
     assert ("unstable" in lines[0].text) == (levels[0] == "warn")
     assert ("what was learnt" in lines[1].text) == (levels[1] == "good")
     assert ("photographers" in lines[2].text) == (levels[2] != "good")
+
+
+def test_a_control_that_cannot_be_compared_is_no_good_news() -> None:
+    lines = words.about_controls(Controls(None, None, None), "It")
+    assert [(line.level, line.what) for line in lines] == [
+        ("note", "mirror"), ("note", "shuffled weights"), ("note", "centre"),
+    ]  # fmt: skip
+    assert all("It cannot be compared" in line.text for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("inside", "outside", "level", "said"),
+    [
+        (0.5, 0.25, "good", "agree."),
+        (0.5, 0.3, "note", "weakly"),
+        (0.5, 0.4, "note", "weakly"),
+        (0.5, 0.41, "warn", "background"),
+        (0.1, 0.9, "warn", "background"),
+        (0.0, 0.0, "warn", "background"),
+        (0.3, 0.0, "good", "agree."),
+    ],
+)
+def test_an_object_is_held_against_importance(inside: float, outside: float, level: str, said: str) -> None:
+    line = words.about_object((inside, outside))
+    assert (line.level, line.what) == (level, "object")
+    assert f"{inside:.2f} inside the object and {outside:.2f} outside" in line.text
+    assert said in line.text

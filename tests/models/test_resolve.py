@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -89,6 +90,13 @@ def test_an_unknown_name_is_refused_with_the_closest(name: str, closest: str | N
     assert caught.value.hint.endswith(ways)
     if closest:
         assert closest in caught.value.hint.removesuffix(ways)
+
+
+@pytest.mark.parametrize("given", [None, Path("folder"), 3])
+def test_what_is_no_name_is_refused(given: object) -> None:
+    with pytest.raises(MethodError, match=f"got {type(given).__name__}") as caught:
+        resolve.resolve(given)  # type: ignore[arg-type]
+    assert "hf:FOLDER" in caught.value.hint
 
 
 def test_packaged_models_are_in_eval_mode(dinov2: nn.Module, efficientnet: nn.Module) -> None:

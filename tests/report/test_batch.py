@@ -43,7 +43,7 @@ class Run:
 
         patch.setattr(module, "Looker", Counting)
         patch.setattr(write_module, "sheets", lambda _: {})
-        patch.setattr(write_module, "render", lambda one: f"page of {one.name}")
+        patch.setattr(write_module, "render", lambda drawn: f"page of {drawn.look.name}")
 
     def photo(self, name: str, colour: int = 200) -> str:
         path = self.folder / name
@@ -181,6 +181,19 @@ def test_a_photo_that_may_not_be_read_does_not_stop_the_others(run: Run, monkeyp
     done = run(locked, open_one)
     assert "Permission denied" in str(done[0].error)
     assert done[1].error is None
+
+
+def test_an_error_that_nobody_foresaw_does_not_stop_the_others(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    genuine = module.read_picture
+
+    def read(source: str) -> Picture:
+        if "odd" in source:
+            raise ZeroDivisionError("by the width")
+        return genuine(source)
+
+    monkeypatch.setattr(module, "read_picture", read)
+    done = run(run.photo("odd.png"), run.photo("x.png"))
+    assert [one.error for one in done] == ["ZeroDivisionError: by the width", None]
 
 
 def test_a_model_that_cannot_be_had_is_said_of_each_photo(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

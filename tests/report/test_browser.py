@@ -18,6 +18,7 @@ from regard.looking.attention import Attention
 from regard.looking.look import Look
 from regard.report import html
 from regard.report.payload import encode, table
+from regard.report.pictures import Drawn
 
 from ..looking.vits import vit, without_prefix
 from .conftest import Render
@@ -224,6 +225,27 @@ def test_thumbnails_show_all_layers_and_heads_and_choose_one(
     assert page.page.inner_text("#layer-name") == "3"
 
 
+def test_thumbnails_are_one_stop_for_tab_and_arrows_move_among_them(page: Opened) -> None:
+    def stops() -> list[str]:
+        return page.page.locator("#thumbs button[tabindex='0']").evaluate_all("all => all.map(b => b.title)")
+
+    assert stops() == ["layer 11, head 0"], "the mean of heads stands at the first"
+    page.page.focus("#thumbs button[tabindex='0']")
+    for key, title in (
+        ("ArrowUp", "layer 10, head 0"),
+        ("ArrowRight", "layer 10, head 1"),
+        ("ArrowDown", "layer 11, head 1"),
+        ("ArrowDown", "layer 11, head 1"),
+        ("ArrowLeft", "layer 11, head 0"),
+        ("ArrowLeft", "layer 11, head 0"),
+    ):
+        page.page.keyboard.press(key)
+        assert stops() == [title]
+        assert page.page.evaluate("document.activeElement.title") == title
+        assert page.pressed(f"#thumbs button[title='{title}']")
+    assert page.readout.startswith("CLS, layer 11, head 0:")
+
+
 def test_the_keyboard_does_everything(page: Opened, seen: Attention, meta: dict[str, Any]) -> None:
     keys = page.page.keyboard
     for _ in range(8):
@@ -339,7 +361,7 @@ def test_a_model_without_prefix_starts_at_the_first_patch(browser: Browser, look
     look = looked(without_prefix())
     assert look.attention is not None
     path = tmp_path / "page.html"
-    path.write_text(html.render(look), encoding="utf-8")
+    path.write_text(html.render(Drawn(look)), encoding="utf-8")
     with opening(browser, path) as one:
         assert one.readout.startswith("The patch at row 0, column 0, layer 2, mean of heads: 100 %")
         assert "goes to CLS" not in one.readout
@@ -358,7 +380,7 @@ def test_pooled_keys_stay_in_their_places(
     look = looked(vit(size=(20, 28)))
     monkeypatch.setattr(html, "encode", lambda seen: encode(seen, 0))
     path = tmp_path / "page.html"
-    path.write_text(html.render(look), encoding="utf-8")
+    path.write_text(html.render(Drawn(look)), encoding="utf-8")
     with opening(browser, path) as one:
         heat, stage = one.page.locator("#heat").bounding_box(), one.page.locator("#stage").bounding_box()
         assert heat

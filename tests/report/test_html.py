@@ -24,7 +24,7 @@ from regard.models.facts import Facts, remember
 from regard.models.picture import read_picture
 from regard.report.html import again, atlas_table, environment_of_templates, ink_on, palette, render
 from regard.report.payload import encode
-from regard.report.pictures import panels
+from regard.report.pictures import Drawn, panels
 from regard.results import Table
 
 from ..looking.vits import ByHand, Recurrent, cnn, facts, picture, planted, vit, with_registers, without_prefix
@@ -59,7 +59,7 @@ ZOO: dict[str, Callable[[], nn.Module]] = {
 
 @pytest.fixture(scope="module")
 def page(planted_look: Look) -> Page:
-    return Page(render(planted_look))
+    return Page(render(Drawn(planted_look)))
 
 
 def check(page: Page) -> None:
@@ -81,7 +81,7 @@ def check(page: Page) -> None:
 @pytest.mark.parametrize("name", ZOO)
 def test_every_kind_of_model_makes_a_whole_page(looked: Render, name: str) -> None:
     one = looked(ZOO[name](), model="own")
-    page = Page(render(one))
+    page = Page(render(Drawn(one)))
     check(page)
     assert one.lead in page.shown
     for line in one.trust:
@@ -95,7 +95,7 @@ def test_every_kind_of_model_makes_a_whole_page(looked: Render, name: str) -> No
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_names_stay_text(looked: Render, name: str) -> None:
     one = looked(planted(), replace(picture(), name=name), source=name)
-    page = Page(render(one))
+    page = Page(render(Drawn(one)))
     check(page)
     assert len(page.all("script")) == 3
     assert " ".join(name.split()) in page.shown
@@ -116,7 +116,7 @@ def test_the_page_tells_the_classes_and_refusals(page: Page, planted_look: Look)
     for name, probability, _ in planted_look.verdict.classes.rows:
         assert f"{name} {100 * probability:.1f} %" in page.shown
     refused = replace(planted_look, parts={}, refusals={"tokencut": "the graph holds no cut"})
-    assert "tokencut was refused: the graph holds no cut." in Page(render(refused)).shown
+    assert "tokencut was refused: the graph holds no cut." in Page(render(Drawn(refused))).shown
 
 
 def test_the_tally_counts_the_levels(page: Page, planted_look: Look) -> None:
@@ -271,4 +271,4 @@ def test_the_page_says_what_was_done_to_the_numbers(
     assert (
         "Values are kept to 1/63 of each map's maximum; queries are averaged over cells of 2 x 2 patches; keys are "
         "summed over 4 x 4. Full precision:"
-    ) in Page(render(planted_look)).shown.replace("\N{MULTIPLICATION SIGN}", "x")
+    ) in Page(render(Drawn(planted_look))).shown.replace("\N{MULTIPLICATION SIGN}", "x")

@@ -92,7 +92,7 @@ def test_what_was_refused_or_is_not_there_has_no_panel(planted_look: Look, looke
 
 def test_the_thumbnail_is_the_most_telling_panel(planted_look: Look, looked: Render) -> None:
     for one, name in ((planted_look, "gradcam"), (looked(vit()), "attention")):
-        np.testing.assert_array_equal(pictures.thumbnail(one), pictures.panels(one)[name][1])
+        np.testing.assert_array_equal(pictures.Drawn(one).thumbnail, pictures.panels(one)[name][1])
 
 
 def test_plain_paints_values_with_the_colours_of_their_limits() -> None:

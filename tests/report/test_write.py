@@ -15,6 +15,7 @@ from PIL import Image
 
 from regard.looking.look import Look
 from regard.report import write as module
+from regard.report.pictures import Drawn
 from regard.report.write import arrays, sheets, summary, write
 
 from ..looking.vits import cnn, picture, vit
@@ -77,9 +78,9 @@ def test_numbers_that_json_lacks_become_null(planted_look: Look) -> None:
 
 
 def test_sheets_are_those_the_look_can_fill(planted_look: Look, looked: Render) -> None:
-    assert set(sheets(planted_look)) == {"overview", "heads", "atlas", "curves"}
-    assert set(sheets(looked(vit()))) == {"overview", "heads", "atlas"}
-    assert set(sheets(looked(cnn()))) == {"overview", "curves"}
+    assert set(sheets(Drawn(planted_look))) == {"overview", "heads", "atlas", "curves"}
+    assert set(sheets(Drawn(looked(vit())))) == {"overview", "heads", "atlas"}
+    assert set(sheets(Drawn(looked(cnn())))) == {"overview", "curves"}
 
 
 def test_pictures_of_an_earlier_model_do_not_stay(planted_look: Look, looked: Render, tmp_path: Path) -> None:

@@ -23,9 +23,8 @@ from regard.core.record import Reading, Record
 from regard.core.select import Selection, matcher, no_match
 from regard.errors import CallError, MethodError, context
 from regard.layout import Grid
-from regard.registry import Card, find
+from regard.registry import FIELDS, Card, find
 
-FIELDS = ("q", "k", "v", "out", "probs")
 MAX_PREFIX = 16  # more tokens than that beside the patches are no prefix but another layout
 
 Keep = str | Callable[..., Any] | Sequence[str | Callable[..., Any]] | Mapping[str, str | Callable[..., Any]]

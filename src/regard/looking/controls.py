@@ -1,4 +1,4 @@
-"""Controls: what a map should survive (a mirror), and what should destroy it (shuffled weights)."""
+"""Controls: what a map should survive (a mirror), what should destroy it (shuffled weights), what should agree."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ MapOf = Callable[[nn.Module, Tensor], NDArray[np.float32]]  # model, x -> map [h
 @dataclass(frozen=True)
 class Controls:
     """Rank correlations of a map with: the mirrored picture's map turned back, the map of the same network
-    with shuffled weights, and a centred Gaussian."""
+    with shuffled weights, and a centred Gaussian; None where one of the two is constant."""
 
-    mirror: float
-    shuffled: float
-    centre: float
+    mirror: float | None
+    shuffled: float | None
+    centre: float | None
 
 
 def check(map_of: MapOf, values: NDArray[np.float32], model: nn.Module, twin: nn.Module, x: Tensor) -> Controls:
@@ -35,10 +35,10 @@ def check(map_of: MapOf, values: NDArray[np.float32], model: nn.Module, twin: nn
     )
 
 
-def rank_correlation(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
-    """Spearman's rho over the cells; 0 where one of the two is constant and so says nothing."""
-    if np.ptp(a) == 0 or np.ptp(b) == 0:
-        return 0.0
+def rank_correlation(a: NDArray[np.floating], b: NDArray[np.floating]) -> float | None:
+    """Spearman's rho over the cells; None where one of the two is constant or not finite, and so has no ranks."""
+    if not all(np.isfinite(one).all() and np.ptp(one) > 0 for one in (a, b)):
+        return None
     return float(spearmanr(a.ravel(), b.ravel()).statistic)
 
 
@@ -46,6 +46,15 @@ def centre_gaussian(h: int, w: int) -> NDArray[np.float64]:
     """A Gaussian at the centre with a quarter of each side as its width: where photographers put things."""
     y, x = np.mgrid[:h, :w]
     return np.exp(-0.5 * (((y - (h - 1) / 2) / (h / 4)) ** 2 + ((x - (w - 1) / 2) / (w / 4)) ** 2))
+
+
+def inside_outside(mask: NDArray[np.bool_], values: NDArray[np.float32]) -> tuple[float, float] | None:
+    """Mean of a map over the cells of a mask, and over all others; None if there are no others, or none at all."""
+    laid = torch.from_numpy(values)[None, None].float()
+    on_mask = torch.nn.functional.interpolate(laid, size=mask.shape, mode="area")[0, 0].numpy()
+    if mask.all() or not mask.any():
+        return None
+    return float(on_mask[mask].mean()), float(on_mask[~mask].mean())
 
 
 def shuffled_twin(model: nn.Module, seed: int) -> nn.Module:

@@ -117,7 +117,7 @@ class Looker:
         if verdict is not None:
             maps["gradcam"] = verdict.explanation
         with clock("controls"):
-            doubts = self._controls(x, seen, verdict)
+            doubts = self._controls(x, seen, verdict) + _object(parts, maps)
         return Look(
             name=printable(picture.name),
             source=printable(source),
@@ -291,16 +291,26 @@ def _coverage(seen: Attention | None, uncovered: Mapping[str, int]) -> list[Line
 
 def _beats_chance(name: str, verdict: Verdict) -> Line:
     score = verdict.scores[name]
-    assert score.p is not None
-    assert score.interval is not None
+    told = f"{name.capitalize()} {score.value:.3f} ({score.direction} is better)"
+    if score.p is None or score.interval is None:
+        return Line("note", name, f"{told}; no random maps were drawn, so chance is not known.")
     better = score.p <= 0.05
     return Line(
         "good" if better else "warn",
         name,
-        f"{name.capitalize()} {score.value:.3f} ({score.direction} is better); {score.n} random maps: "
+        f"{told}; {score.n} random maps: "
         f"{score.interval[0]:.3f} to {score.interval[1]:.3f}; p = {score.p:.2g}: "
         + ("better than chance." if better else "not distinguishable from a random map."),
     )
+
+
+def _object(parts: Mapping[str, Parts], maps: Mapping[str, Map]) -> list[Line]:
+    if "tokencut" not in parts or "importance" not in maps:
+        return []
+    mask = parts["tokencut"].mask
+    assert mask is not None
+    compared = controls.inside_outside(mask[0].astype(bool), maps["importance"].values[0])
+    return [words.about_object(compared)] if compared else []
 
 
 def _cautions(prepared: Prepared, maps: Mapping[str, Map], refusals: Mapping[str, str], looker: Looker) -> list[Line]:

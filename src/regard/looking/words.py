@@ -112,31 +112,54 @@ def about_explanation(heat: Map) -> str:
 
 def about_controls(c: Controls, subject: str) -> list[Line]:
     """What the three controls of one map say of it."""
-    steady = "stable" if c.mirror >= 0.8 else "partly stable" if c.mirror >= 0.5 else "unstable: do not read details"
+    return [_mirror(c.mirror, subject), _shuffled(c.shuffled, subject), _centre(c.centre, subject)]
+
+
+def _mirror(rho: float | None, subject: str) -> Line:
+    if rho is None:
+        return _incomparable("mirror", subject)
+    steady = "stable" if rho >= 0.8 else "partly stable" if rho >= 0.5 else "unstable: do not read details"
+    text = f"{subject} of the mirrored photo, turned back, agrees to rank correlation {rho:.2f} ({steady})."
+    return Line(_level(-rho, -0.8, -0.5), "mirror", text)
+
+
+def _shuffled(rho: float | None, subject: str) -> Line:
+    if rho is None:
+        return _incomparable("shuffled weights", subject)
     learnt = (
         "its shape depends on what was learnt."
-        if abs(c.shuffled) <= 0.3
+        if abs(rho) <= 0.3
         else "part of it comes from the architecture and the photo, not from learning."
     )
-    framed = "." if c.centre <= 0.5 else ": so does much of what photographers frame."
-    return [
-        Line(
-            _level(-c.mirror, -0.8, -0.5),
-            "mirror",
-            f"{subject} of the mirrored photo, turned back, agrees with this one to rank correlation {c.mirror:.2f} "
-            f"({steady}).",
-        ),
-        Line(
-            _level(abs(c.shuffled), 0.3, 0.6),
-            "shuffled weights",
-            f"With the network's weights shuffled it correlates {c.shuffled:+.2f} with this one: {learnt}",
-        ),
-        Line(
-            _level(c.centre, 0.5, 0.7),
-            "centre",
-            f"It correlates {c.centre:+.2f} with a plain spot in the middle of the picture{framed}",
-        ),
-    ]
+    text = f"With the network's weights shuffled it correlates {rho:+.2f} with this one: {learnt}"
+    return Line(_level(abs(rho), 0.3, 0.6), "shuffled weights", text)
+
+
+def _centre(rho: float | None, subject: str) -> Line:
+    if rho is None:
+        return _incomparable("centre", subject)
+    framed = "." if rho <= 0.5 else ": so does much of what photographers frame."
+    text = f"It correlates {rho:+.2f} with a plain spot in the middle of the picture{framed}"
+    return Line(_level(rho, 0.5, 0.7), "centre", text)
+
+
+def _incomparable(what: str, subject: str) -> Line:
+    return Line("note", what, f"{subject} cannot be compared: one of the two maps is the same everywhere.")
+
+
+def about_object(importance: tuple[float, float]) -> Line:
+    """Whether the object found is what people are predicted to find important; given: its mean inside and outside."""
+    inside, outside = importance
+    ratio = inside / max(outside, 1e-6)
+    what = (
+        "the two agree."
+        if ratio >= 2
+        else "the two agree weakly."
+        if ratio >= 1.25
+        else "the two disagree, and the cut may have taken the background."
+    )
+    text = f"Predicted importance averages {inside:.2f} inside the object and {outside:.2f} outside: {what}"
+    return Line(_level(-ratio, -2, -1.25), "object", text)
 
 
 def _level(value: float, good: float, note: float) -> Level:

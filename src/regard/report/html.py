@@ -15,6 +15,7 @@ from regard.looking.look import Look, Settings, environment
 from regard.looking.words import extremes
 from regard.report import pictures
 from regard.report.payload import encode
+from regard.report.pictures import Drawn
 from regard.results import Table
 from regard.viz import figures
 from regard.viz.colour import SEQUENTIAL, TABLE
@@ -38,11 +39,12 @@ def environment_of_templates() -> Environment:
     )
 
 
-def render(look: Look) -> str:
+def render(drawn: Drawn) -> str:
     """The report of one photo."""
+    look = drawn.look
     panels = {
         name: {"caption": caption, "src": pictures.data_address(picture)}
-        for name, (caption, picture) in pictures.panels(look).items()
+        for name, (caption, picture) in drawn.panels.items()
     }
     payload = encode(look.attention) if look.attention is not None else None
     header = payload.header | {"palette": palette()} if payload else None
@@ -54,7 +56,7 @@ def render(look: Look) -> str:
             look=look,
             stage=pictures.data_address(pictures.photo(look, pictures.LARGE), quality=90),
             panels=panels,
-            heads=[{"caption": c, "src": pictures.data_address(p)} for c, p in pictures.cls_heads(look)],
+            heads=[{"caption": c, "src": pictures.data_address(p)} for c, p in drawn.heads],
             payload=payload,
             header=header,
             atlas=[atlas_table(look, name, t) for name, t in look.attention.tables.items()] if look.attention else [],

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,26 @@ def photo(look: Look, side: int) -> Array:
         size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
         image = image.resize(size, Image.Resampling.BICUBIC)
     return np.asarray(image.convert("RGB"))
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The pictures of a look, each drawn once for the page and the files."""
+
+    look: Look
+
+    @cached_property
+    def panels(self) -> dict[str, tuple[str, Array]]:
+        return panels(self.look)
+
+    @cached_property
+    def heads(self) -> list[tuple[str, Array]]:
+        return cls_heads(self.look)
+
+    @property
+    def thumbnail(self) -> Array:
+        """What stands for a look on the index page: its explanation, else attention, else the photo."""
+        return next(self.panels[name][1] for name in ("gradcam", "attention", "photo") if name in self.panels)
 
 
 def cls_heads(look: Look, layers: int = 2) -> list[tuple[str, Array]]:
@@ -66,12 +88,6 @@ def panels(look: Look) -> dict[str, tuple[str, Array]]:
         one = look.maps["gradcam"]
         found["gradcam"] = (f"Grad-CAM: {one.target}", overlay(base, one.values[0], smooth=True))
     return found
-
-
-def thumbnail(look: Look) -> Array:
-    """What stands for a look on the index page: its explanation, else attention, else the photo."""
-    found = panels(look)
-    return next(found[name][1] for name in ("gradcam", "attention", "photo") if name in found)
 
 
 def plain(values: Array, size: tuple[int, int]) -> Array:

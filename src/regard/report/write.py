@@ -15,19 +15,20 @@ from regard.looking.look import Look, environment
 from regard.report import pictures
 from regard.report.html import render
 from regard.results import _plain
-from regard.viz import figures
+from regard.viz import figures as viz
 
 
 def write(look: Look, folder: Path, fingerprint: str = "") -> Path:
     """Write everything; summary.json comes last, so that its presence means the folder is complete."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "summary.json").unlink(missing_ok=True)
-    drawn = sheets(look)
-    for name in {"overview", "heads", "atlas", "curves"} - set(drawn):  # of another model, looked at before
+    drawn = pictures.Drawn(look)
+    figures = sheets(drawn)
+    for name in {"overview", "heads", "atlas", "curves"} - set(figures):  # of another model, looked at before
         (folder / f"{name}.png").unlink(missing_ok=True)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)  # a name in a script without a font
-        for name, figure in drawn.items():
+        for name, figure in figures.items():
             with files.whole(folder / f"{name}.png") as draft:
                 figure.savefig(draft, format="png", dpi=110)
     with files.whole(folder / "photo.png") as draft:
@@ -35,21 +36,21 @@ def write(look: Look, folder: Path, fingerprint: str = "") -> Path:
     with files.whole(folder / "arrays.npz") as draft, draft.open("wb") as out:
         np.savez(out, **arrays(look))
     with files.whole(folder / "thumb.jpg") as draft:
-        Image.fromarray(pictures.thumbnail(look)).save(draft, format="JPEG", quality=84)
-    report = files.write_text(folder / "report.html", render(look))
+        Image.fromarray(drawn.thumbnail).save(draft, format="JPEG", quality=84)
+    report = files.write_text(folder / "report.html", render(drawn))
     files.write_text(folder / "summary.json", json.dumps(summary(look) | {"fingerprint": fingerprint}, indent=1))
     return report
 
 
-def sheets(look: Look) -> dict[str, Any]:
+def sheets(drawn: pictures.Drawn) -> dict[str, Any]:
     """Figures by file name."""
-    found = {"overview": figures.sheet(list(pictures.panels(look).values()), columns=4, title=look.name)}
-    heads = pictures.cls_heads(look)
-    if heads and look.attention is not None:
-        found["heads"] = figures.sheet(heads, columns=min(6, look.attention.heads))
-        found["atlas"] = figures.atlas(list(look.attention.tables.values()))
+    look = drawn.look
+    found = {"overview": viz.sheet(list(drawn.panels.values()), columns=4, title=look.name)}
+    if drawn.heads and look.attention is not None:
+        found["heads"] = viz.sheet(drawn.heads, columns=min(6, look.attention.heads))
+        found["atlas"] = viz.atlas(list(look.attention.tables.values()))
     if look.verdict is not None:
-        found["curves"] = figures.scores(list(look.verdict.scores.values()))
+        found["curves"] = viz.scores(list(look.verdict.scores.values()))
     return found
 
 

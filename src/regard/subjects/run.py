@@ -11,10 +11,10 @@ from torch import Tensor
 
 from regard.core.record import Record
 from regard.core.rows import last_on_grid
-from regard.core.watch import FIELDS, Watch
+from regard.core.watch import Watch
 from regard.errors import LayoutError, MethodError
 from regard.layout import Grid
-from regard.registry import Chosen
+from regard.registry import FIELDS, Chosen
 from regard.results import Map, Parts, Score
 from regard.subjects.bank import Draw, OrderBank, make_bank
 from regard.subjects.degenerate import why_degenerate

@@ -69,6 +69,7 @@
     context.putImageData(image, 0, 0);
   }
 
+  const steps = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
   const thumbs = [];
   const board = $("thumbs");
   board.style.gridTemplateColumns = `1.6rem repeat(${H}, 1fr)`;
@@ -89,6 +90,15 @@
       thumbs.push({ layer, head, canvas, button });
     }
   }
+  board.addEventListener("keydown", (event) => {
+    const way = steps[event.key], from = thumbs.find((t) => t.button === document.activeElement);
+    if (!way || !from || event.ctrlKey || event.metaKey || event.altKey) return;
+    state.layer = Math.min(L - 1, Math.max(0, from.layer + way[0]));
+    state.head = Math.min(H - 1, Math.max(0, from.head + way[1]));
+    event.preventDefault();
+    draw();
+    thumbs[state.layer * H + state.head].button.focus();
+  });
   const scratch = new Float32Array(K);
   function draw() {
     const { values, sum } = row(state.layer, state.head, state.query);
@@ -96,6 +106,7 @@
     for (const t of thumbs) {
       paint(t.canvas, row(t.layer, t.head, state.query, scratch).values, null);
       t.button.setAttribute("aria-pressed", String(t.layer === state.layer && t.head === state.head));
+      t.button.tabIndex = t.layer === state.layer && t.head === Math.max(0, state.head) ? 0 : -1; // one stop for Tab
     }
     $("layer").value = state.layer;
     $("layer-name").textContent = state.layer;
@@ -148,7 +159,6 @@
   });
   stage.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return; // the browser's own: copy, switch tabs
-    const steps = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
     if (event.key in steps) {
       const from = state.query === CLS ? Math.floor(cellsDown / 2) * cellsAcross + Math.floor(cellsAcross / 2) : state.query;
       const y = Math.min(cellsDown - 1, Math.max(0, Math.floor(from / cellsAcross) + steps[event.key][0]));
