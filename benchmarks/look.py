@@ -9,7 +9,6 @@ median and quartiles. The correctness gate runs first: no speed is told of a wro
 from __future__ import annotations
 
 import json
-import os
 import platform
 import statistics
 import subprocess
@@ -45,15 +44,32 @@ def unfused_with_hooks(model: nn.Module, x: torch.Tensor) -> list[torch.Tensor]:
     return kept
 
 
-def gate(model: nn.Module, x: torch.Tensor) -> None:
-    """The watched output is bitwise the plain one; entropies equal those of the stored maps."""
+def the_same_numbers(model: nn.Module, x: torch.Tensor, grid: rg.Grid) -> list[tuple[torch.Tensor, ...]]:
+    """From the stored maps, what `regard look` keeps: entropy, distance, CLS row, received, pooled queries."""
+    lengths, cell = grid.distances(), grid.cells(2)
+    size = torch.bincount(cell)
+    found = []
+    for probs in unfused_with_hooks(model, x):
+        on_patches = probs[..., grid.prefix :]
+        entropy = -(probs * probs.clamp_min(1e-30).log2()).sum(-1)
+        among = on_patches[:, :, grid.prefix :]
+        distance = (among * lengths).sum(-1) / among.sum(-1)
+        pooled = probs.new_zeros(*probs.shape[:2], len(size), grid.patches).index_add_(2, cell, among) / size[:, None]
+        found.append((entropy, distance, probs[:, :, 0].clone(), probs.mean(2), pooled))
+    return found
+
+
+def gate(model: nn.Module, x: torch.Tensor, grid: rg.Grid) -> None:
+    """The watched output is bitwise the plain one; the numbers equal those of the stored maps."""
     plain = model(x)
     with rg.watch(model, keep=_keep(2)) as record:
         watched = model(x)
     assert torch.equal(plain, watched)
-    for reading, probs in zip(record, unfused_with_hooks(model, x), strict=True):
-        slow = -(probs * probs.clamp_min(1e-30).log2()).sum(-1)
-        assert torch.allclose(reading["entropy"], slow, atol=1e-3)
+    for reading, slow in zip(record, the_same_numbers(model, x, grid), strict=True):
+        assert torch.allclose(reading["entropy"], slow[0], atol=1e-3)
+        assert torch.allclose(reading["distance"][..., grid.prefix :], slow[1], atol=1e-3)
+        for name, value in zip(("row", "received", "pooled"), slow[2:], strict=True):
+            assert torch.allclose(reading[name].reshape(value.shape), value, rtol=1e-3, atol=1e-5), name
 
 
 def timed(run: Callable[[], object]) -> float:
@@ -66,6 +82,7 @@ def ratios(patches: int) -> dict[str, list[float]]:
     """Quartiles of the time of each way of looking, over a plain forward of the same round."""
     model = rg.model("dinov2-small")
     x = rg.image("sample:coffee", like=model, patches=patches)
+    grid = rg.Grid(x.shape[-2] // 14, x.shape[-1] // 14, prefix=1)
 
     def watched(keep: object) -> Callable[[], object]:
         def run() -> None:
@@ -79,9 +96,10 @@ def ratios(patches: int) -> dict[str, list[float]]:
         "watch, CLS rows": watched({"row": rg.probes.row}),
         "watch, all that look shows": watched(_keep(2)),
         "unfused + hooks that store maps": lambda: unfused_with_hooks(model, x),
+        "unfused + hooks, then the same numbers": lambda: the_same_numbers(model, x, grid),
     }
     with torch.inference_mode():
-        gate(model, x)
+        gate(model, x, grid)
         model(x)
         rounds: dict[str, list[float]] = {name: [] for name in ways}
         plain: list[float] = []
@@ -95,18 +113,22 @@ def ratios(patches: int) -> dict[str, list[float]]:
 
 def whole_command(arguments: list[str], runs: int = 3) -> dict[str, list[float]]:
     """Seconds and peak memory of `regard look` as its own process, the weights being cached."""
-    seconds, peaks = [], []
-    for _ in range(runs):
-        with tempfile.TemporaryDirectory() as out:
-            start = time.perf_counter()
-            process = subprocess.Popen(
-                [sys.executable, "-m", "regard", "look", *arguments, "--out", out], stdout=subprocess.DEVNULL
-            )
-            _, status, usage = os.wait4(process.pid, 0)
-            assert status == 0
-            seconds.append(time.perf_counter() - start)
-            peaks.append(usage.ru_maxrss / 1024)
-    return {"seconds": sorted(seconds), "peak MiB": sorted(peaks)}
+    with tempfile.TemporaryDirectory() as out:
+        command = [sys.executable, "-m", "regard", "look", *arguments, "--fresh", "--out", out]
+        found = [measured(command) for _ in range(runs)]
+    return {"seconds": sorted(f[0] for f in found), "peak MiB": sorted(f[1] for f in found)}
+
+
+def measured(command: list[str]) -> tuple[float, float]:
+    """Through a bare interpreter between: a child's peak starts at the size of the process that forks it."""
+    between = (
+        "import subprocess, sys, time, resource; start = time.perf_counter();"
+        "subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL);"
+        "print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)"
+    )
+    told = subprocess.run([sys.executable, "-c", between, *command], check=True, stdout=subprocess.PIPE, text=True)
+    seconds, peak = told.stdout.split()
+    return float(seconds), float(peak)
 
 
 def main() -> None:
@@ -123,16 +145,11 @@ def main() -> None:
         "regard look sample:coffee --model efficientnet-lite0": whole_command(
             ["sample:coffee", "--model", "efficientnet-lite0"]
         ),
-        "importing torch alone, peak MiB": _baseline(),
+        "importing torch and timm alone, peak MiB": measured([sys.executable, "-c", "import torch, timm"])[1],
     }
     (HERE / "results").mkdir(exist_ok=True)
     (HERE / "results" / "look.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(found, indent=1))
-
-
-def _baseline() -> float:
-    program = "import torch, timm, resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
-    return float(subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout)
 
 
 if __name__ == "__main__":

@@ -173,12 +173,12 @@ REFUSED: dict[str, tuple[dict[str, str], str, str]] = {
     "subject": (
         {"parameters": "rows, share: float = 0.5"},
         "thrown.thrown: 'share' is no subject of probes",
-        "one of call, grid, received, rows; options follow a bare *",
+        "one of call, grid, received, rows, total; options follow a bare *",
     ),
     "subject of another family": (
         {"parameters": "record"},
         "thrown.thrown: 'record' is no subject of probes",
-        "one of call, grid, received, rows; options follow a bare *",
+        "one of call, grid, received, rows, total; options follow a bare *",
     ),
     "too many": (
         {"parameters": "rows, *, " + ", ".join(f"o{i}: int = 0" for i in range(8))},
@@ -201,7 +201,7 @@ REFUSED: dict[str, tuple[dict[str, str], str, str]] = {
 def test_a_need_that_nothing_gives_is_refused(make: Make) -> None:
     with pytest.raises(CardError, match="needs 'rowz', which nothing gives") as caught:
         make(needs="('rows', 'rowz')")
-    assert caught.value.hint == "among call, grid, k, out, probs, q, received, rows, v"
+    assert caught.value.hint == "among call, grid, k, out, probs, q, received, rows, total, v"
     make(needs="('rows', 'probs')")
 
 

@@ -11,10 +11,11 @@ import functools
 import inspect
 import json
 import pkgutil
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoints, entry_points
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,7 +39,7 @@ def _family(subjects: str, returns: str, one_line: str) -> Family:
 
 
 FAMILIES: Mapping[str, Family] = {
-    "probes": _family("rows received call grid", "PerQuery PerHead Summed", "Call -> numbers"),
+    "probes": _family("rows received call grid total", "PerQuery PerHead Summed", "Call -> numbers"),
     "explainers": _family("record layer x generator", "MapValues", "record or forwards -> Map"),
     "metrics": _family("heatmap forward bank", "ScoreValues", "Map -> Score"),
     "objects": _family("features grid", "PartsValues", "patch features -> objects and parts"),
@@ -187,11 +188,17 @@ def cards(family: str) -> dict[str, Card]:
     if family not in FAMILIES:
         raise MethodError.unknown("family", family, FAMILIES, see=f"one of {', '.join(FAMILIES)}")
     import_module(f"regard.{family}")
-    for entry in entry_points(group=f"regard.{family}"):
+    for entry in _offered(family, tuple(sys.path)):
         if (family, entry.name) not in _cards:
             with context(f"while loading the entry point {entry.name} = {entry.value} of regard.{family}"):
                 entry.load()
     return {name: card for (where, name), card in _cards.items() if where == family}
+
+
+@functools.cache
+def _offered(family: str, path: tuple[str, ...]) -> EntryPoints:
+    """Scanning what is installed costs milliseconds, so it is done once for each search path."""
+    return entry_points(group=f"regard.{family}")
 
 
 class Chosen(NamedTuple):

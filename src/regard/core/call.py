@@ -15,7 +15,7 @@ PerQuery = Float[Tensor, "b h q"]  # a number for each query row; blocks of rows
 PerHead = Float[Tensor, "b h"]  # a number for each head
 Summed = Float[Tensor, "b h *any"]  # what each block of rows adds to a total
 
-BLOCK = 1 << 20  # elements of probs held at a time: small enough to stay in cache, large enough for one GEMM
+BLOCK = 1 << 21  # elements of probs held at a time: small enough for a cache, large enough to spread each call's cost
 
 
 @dataclass(frozen=True)

@@ -159,7 +159,7 @@ def read(call: Call, out: Tensor, plan: Plan, grid: Grid | None, workspace: Work
     if plan.by_rows or plan.wants_received:
         for rows in call.blocks(workspace):
             for name, probe in plan.by_rows.items():
-                part = _run(probe, rows=rows, call=call, grid=grid)
+                part = _run(probe, rows=rows, call=call, grid=grid, total=parts[name][0] if parts[name] else None)
                 _add(parts[name], probe, part.clone() if workspace.owns(part) else part)
             if plan.wants_received:
                 received = [sum(received, rows.probs.sum(2))]
@@ -184,8 +184,8 @@ def _add(parts: list[Tensor], probe: Probe, part: Tensor) -> None:
     """Rows of a per-query number are strung together; anything else from a block of rows is summed."""
     if probe.card.gives == "PerQuery" or not parts:
         parts.append(part)
-    else:
-        parts[0] = parts[0] + part
+    elif "total" not in probe.card.subjects:  # else it has been added by the probe itself
+        parts[0] += part
 
 
 def _run(probe: Probe, **subjects: Rows | Call | Grid | Tensor | None) -> Tensor:

@@ -40,13 +40,12 @@ def distance(rows: Rows, grid: Grid) -> PerQuery:
     """
     grid.check_tokens(rows.probs.shape[-1], "the attention row")
     on_patches = rows.probs[..., grid.prefix :]
-    index = torch.arange(rows.start, rows.stop, device=on_patches.device) - grid.prefix
-    weights = _lengths(grid).to(on_patches)[index.clamp_min(0)]
-    mean = torch.einsum("bhqk,qk->bhq", on_patches, weights) / on_patches.sum(-1)
-    return mean.masked_fill(index < 0, float("nan"))
+    lengths = _lengths(grid, on_patches.dtype, on_patches.device)[rows.start : rows.stop]
+    return torch.einsum("bhqk,qk->bhq", on_patches, lengths) / on_patches.sum(-1)
 
 
 @lru_cache(maxsize=4)
-def _lengths(grid: Grid) -> Float[Tensor, "patches patches"]:
-    """Kept between calls: every layer of a model asks for the same grid."""
-    return grid.distances()
+def _lengths(grid: Grid, dtype: torch.dtype, device: torch.device) -> Float[Tensor, "tokens patches"]:
+    """Distances from each token, NaN from prefix tokens; kept, for every layer of a model asks for the same grid."""
+    nowhere = torch.full((grid.prefix, grid.patches), torch.nan, dtype=torch.float64)
+    return torch.cat([nowhere, grid.distances().double()]).to(device, dtype)

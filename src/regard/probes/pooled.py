@@ -21,12 +21,13 @@ from regard.registry import method
     differs="patches in the place of words, neighbouring queries averaged so that every head of a model fits a page",
     unit="share of attention",
 )
-def pooled(rows: Rows, grid: Grid, *, query: int = 2, key: int = 1) -> Summed:
+def pooled(rows: Rows, grid: Grid, total: Summed | None = None, *, query: int = 2, key: int = 1) -> Summed:
     """Attention from cells of `query` x `query` patches to cells of `key` x `key` patches.
 
     P_gk = mean_{i in g} sum_{j in k} p_ij over patches i, j; cells at the lower and right edge may be
     smaller. Prefix tokens are left out on both sides, so a row sums to the share that lands on
     patches. Gives [B, H, G, K'] with G = ceil(h/query) ceil(w/query) and K' = ceil(h/key) ceil(w/key).
+    total: what earlier rows gave; it is added to in place.
 
     >>> import regard as rg, torch
     >>> from regard.core.call import Rows
@@ -38,13 +39,19 @@ def pooled(rows: Rows, grid: Grid, *, query: int = 2, key: int = 1) -> Summed:
     first, last = max(rows.start, grid.prefix), max(rows.stop, grid.prefix)
     probs = rows.probs[:, :, first - rows.start : last - rows.start, grid.prefix :]
     cell, size = (t.to(probs.device) for t in _cells(grid, query))
-    total = probs.new_zeros(*probs.shape[:2], len(size), probs.shape[-1])
-    total.index_add_(2, cell[first - grid.prefix : last - grid.prefix], probs)
-    total /= size[:, None]
-    if key == 1:
-        return total
     target, count = (t.to(probs.device) for t in _cells(grid, key))
-    return total.new_zeros(*total.shape[:3], len(count)).index_add_(3, target, total)
+    if total is None:
+        total = probs.new_zeros(*probs.shape[:2], len(size), len(count))
+    here = cell[first - grid.prefix : last - grid.prefix]
+    if not len(here):
+        return total
+    low, high = int(here.min()), int(here.max()) + 1  # the cells that this block of rows touches
+    some = probs.new_zeros(*probs.shape[:2], high - low, probs.shape[-1]).index_add_(2, here - low, probs)
+    some /= size[low:high, None]
+    if key > 1:
+        some = some.new_zeros(*some.shape[:3], len(count)).index_add_(3, target, some)
+    total[:, :, low:high] += some
+    return total
 
 
 @lru_cache(maxsize=8)
