@@ -82,7 +82,7 @@ def test_everything_is_there_and_belongs_together() -> None:
     np.testing.assert_allclose(one.maps["attention"].values[0], one.attention.maps()[-1].mean(0), rtol=1e-5)
     assert np.unravel_index(one.maps["attention"].values[0].argmax(), (8, 8)) == (2, 5)
     assert "The model calls it redness (" in one.lead
-    assert one.lead.endswith("Grad-CAM for redness is strongest in the top centre.")
+    assert one.lead.endswith("Grad-CAM for redness is strongest at the top centre.")
     assert len(one.words) == 4
     stages = {
         "preparing the photo",

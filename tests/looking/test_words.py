@@ -144,7 +144,9 @@ def test_an_explanation_is_where_its_positive_values_are() -> None:
     values = np.zeros((1, 6, 9))
     values[0, 0, 0], values[0, 5, 8] = -9.0, 1.0
     heat = Map(values, GRID, "gradcam", target="cup")
-    assert words.about_explanation(heat) == "Grad-CAM for cup is strongest in the bottom right."
+    assert words.about_explanation(heat) == "Grad-CAM for cup is strongest at the bottom right."
+    values[0, :, :3] = np.maximum(values[0, :, :3], 0.4)  # much, but weak
+    assert words.about_explanation(heat) == "Grad-CAM for cup is strongest at the bottom right."
     against = replace(heat, values=-np.abs(values))
     assert words.about_explanation(against) == "Grad-CAM finds nothing that speaks for cup."
 

@@ -103,11 +103,12 @@ def lead(seen: Attention) -> str:
 
 
 def about_explanation(heat: Map) -> str:
-    """Where the evidence for a class lies: positive values only, for negative ones speak against it."""
-    supporting = np.maximum(heat.values[0], 0)
-    if not supporting.any():
+    """Where the evidence for a class is strongest: values over half the maximum; negative ones speak against it."""
+    values = heat.values[0]
+    if not values.max() > 0:
         return f"Grad-CAM finds nothing that speaks for {heat.target}."
-    return f"Grad-CAM for {heat.target} is strongest in {where(supporting, heat.grid)}."
+    strongest = np.where(values >= values.max() / 2, values, 0)
+    return f"Grad-CAM for {heat.target} is strongest at {where(strongest, heat.grid)}."
 
 
 def about_controls(c: Controls, subject: str) -> list[Line]:
