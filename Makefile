@@ -14,7 +14,7 @@ catalogue:
 	python -m regard.testing.catalogue --check
 
 test:
-	OMP_WAIT_POLICY=passive pytest -n 2
+	pytest -n 2
 
 fast:
-	OMP_WAIT_POLICY=passive pytest -n 2 -m "not slow"
+	pytest -n 2 -m "not slow"
