@@ -137,7 +137,7 @@ def test_watch_refuses_a_site_that_is_not_there(tiny_vit: nn.Module, x: Tensor) 
 
 def test_sites_by_value(tiny_vit: nn.Module, cnn: nn.Module, x: Tensor, y: Tensor) -> None:
     table = rg.sites(tiny_vit, x)
-    gives = "q k v logits probs out"
+    gives = "q k v out probs"
     assert table.rows == tuple((f"blocks.{i}.attn", "sdpa", 3, 197, 197, "14x14+1", gives) for i in range(12))
     assert table.columns == ("address", "mechanism", "heads", "queries", "keys", "grid", "gives")
     assert table.title == "attention calls of VisionTransformer"
@@ -145,12 +145,18 @@ def test_sites_by_value(tiny_vit: nn.Module, cnn: nn.Module, x: Tensor, y: Tenso
 
 
 def test_sites_names_what_is_not_covered() -> None:
+    coat = rg.model("random:coat_tiny")
+    table = rg.sites(coat, rg.image("sample:coffee", like=coat))
+    assert {row[1] for row in table.rows} == {"not covered"}
+    told = "serial_blocks1.0.factoratt_crpe: softmax without a product with values"
+    assert table.rows[0] == (told, "not covered", None, None, None, None, "nothing yet")
+
+
+def test_sites_reads_windows_made_by_hand() -> None:
     swin = rg.model("random:swin_tiny_patch4_window7_224")
     table = rg.sites(swin, rg.image("sample:coffee", like=swin))
-    rows = [row for row in table.rows if row[1] == "not covered"]
-    assert len(rows) == 12  # 2 + 2 + 6 + 2 blocks of window attention
-    told = "layers.0.blocks.0.attn.softmax: softmax outside a fused attention call"
-    assert rows[0] == (told, "not covered", None, None, None, None, "nothing yet")
+    assert len(table.rows) == 12  # 2 + 2 + 6 + 2 blocks of window attention
+    assert table.rows[0] == ("layers.0.blocks.0.attn", "by hand", 3, 49, 49, None, "q k v out probs")
 
 
 # explain

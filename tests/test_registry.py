@@ -201,7 +201,7 @@ REFUSED: dict[str, tuple[dict[str, str], str, str]] = {
 def test_a_need_that_nothing_gives_is_refused(make: Make) -> None:
     with pytest.raises(CardError, match="needs 'rowz', which nothing gives") as caught:
         make(needs="('rows', 'rowz')")
-    assert caught.value.hint == "among call, grid, k, out, probs, q, received, rows, total, v"
+    assert caught.value.hint == "among attention, call, grid, k, out, probs, q, received, rows, total, v"
     make(needs="('rows', 'probs')")
 
 

@@ -89,14 +89,14 @@ def sites(model: nn.Module, x: Tensor) -> Table:
     >>> import regard as rg
     >>> m = rg.model("random:vit_tiny_patch16_224")
     >>> rg.sites(m, rg.image("sample:coffee", like=m)).rows[0]
-    ('blocks.0.attn', 'sdpa', 3, 197, 197, '14x14+1', 'q k v logits probs out')
+    ('blocks.0.attn', 'sdpa', 3, 197, 197, '14x14+1', 'q k v out probs')
     """
     import torch
 
     with torch.no_grad(), watch(model) as record:
         model(x)
     rows: list[tuple[Any, ...]] = [
-        (r.address, r.mechanism, r.heads, r.queries, r.keys, str(r.grid) if r.grid else None, "q k v logits probs out")
+        (r.address, r.mechanism, r.heads, r.queries, r.keys, str(r.grid) if r.grid else None, " ".join(r.gives))
         for r in record
     ]
     rows += [(what, "not covered", None, None, None, None, "nothing yet") for what in record.not_covered]

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from regard.errors import CardError, MethodError, context
 
 MAX_OPTIONS = 7
-FIELDS = ("q", "k", "v", "out", "probs")  # of a call, that a watch can keep
+FIELDS = ("q", "k", "v", "out", "probs", "attention")  # of a call, that a watch can keep
 
 
 @dataclass(frozen=True)

@@ -52,13 +52,6 @@ def test_an_encoder_is_seen_layer_by_layer(generator: torch.Generator) -> None:
     torch.testing.assert_close(watched, plain, rtol=0, atol=1e-6)
 
 
-def test_weights_by_hand_are_listed_as_not_covered(attention: nn.MultiheadAttention) -> None:
-    x = torch.ones(1, 5, 12)
-    with rg.watch(attention, keep="entropy") as record:
-        attention(x, x, x, need_weights=True)
-    assert list(record.not_covered) == ["(root): softmax outside a fused attention call"]
-
-
 def test_without_the_clone_the_call_would_be_missed(attention: nn.MultiheadAttention) -> None:
     """The planted fault: this is what the clone is for."""
     from regard.core.intercept import Mechanisms
@@ -66,7 +59,7 @@ def test_without_the_clone_the_call_would_be_missed(attention: nn.MultiheadAtten
     from regard.mechanisms import ALL
 
     x = torch.ones(1, 5, 12)
-    with Watch(attention, Mechanisms(calls=ALL.calls, opens={}), "*", "entropy") as record:
+    with Watch(attention, Mechanisms(calls=ALL.calls, opens={}, by_hand=ALL.by_hand), "*", "entropy") as record:
         attention(x, x, x, need_weights=False)
     assert len(record) == 0
 

@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from regard.errors import CallError
+
 PerQuery = Float[Tensor, "b h q"]  # a number for each query row; blocks of rows are strung together
 PerHead = Float[Tensor, "b h"]  # a number for each head
 Summed = Float[Tensor, "b h *any"]  # what each block of rows adds to a total
@@ -24,39 +26,69 @@ class Call:
 
     q `[B, H, Q, D]`, k `[B, Hk, K, D]`, v `[B, Hk, K, Dv]` with Hk dividing H (grouped queries);
     bias broadcasts to `[B, H, Q, K]`: bool (True = may look) or a number added to the logits;
-    causal is aligned to the upper left, as in torch.
+    causal is aligned to the upper left, as in torch. weights `[B, H, Q, K]`: where the model makes its
+    attention by hand, the matrix that it multiplies with v; then q and k are known only if it came
+    from their product, and nothing is computed from them.
     """
 
     site: str
     index: int
     mechanism: str
-    q: Float[Tensor, "b h q d"]
-    k: Float[Tensor, "b hk k d"]
+    q: Float[Tensor, "b h q d"] | None
+    k: Float[Tensor, "b hk k d"] | None
     v: Float[Tensor, "b hk k dv"]
-    bias: Tensor | None
-    causal: bool
-    scale: float
+    bias: Tensor | None = None
+    causal: bool = False
+    scale: float = 1.0
+    weights: Float[Tensor, "b h q k"] | None = None
+
+    @cached_property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Batch, heads, queries, keys."""
+        if self.weights is not None:
+            batch, heads, queries, keys = self.weights.shape
+            return batch, heads, queries, keys
+        q, k = self._operands
+        return q.shape[0], q.shape[1], q.shape[2], k.shape[2]
 
     @property
     def batch(self) -> int:
-        return self.q.shape[0]
+        return self.shape[0]
 
     @property
     def heads(self) -> int:
-        return self.q.shape[1]
+        return self.shape[1]
 
     @property
     def queries(self) -> int:
-        return self.q.shape[2]
+        return self.shape[2]
 
     @property
     def keys(self) -> int:
-        return self.k.shape[2]
+        return self.shape[3]
+
+    @property
+    def gives(self) -> tuple[str, ...]:
+        """Which fields can be had."""
+        return ("v", "out", "probs") if self.q is None or self.k is None else ("q", "k", "v", "out", "probs")
+
+    def operand(self, which: str) -> Tensor:
+        """q or k, or a refusal where the weights came from something else."""
+        return self._operands[("q", "k").index(which)]
+
+    @property
+    def _operands(self) -> tuple[Tensor, Tensor]:
+        if self.q is None or self.k is None:
+            raise CallError(
+                f"{self.site} makes its attention by hand and not from a product of q and k",
+                hint="keep='probs', or a probe; regard.sites(model, x) says what each call gives",
+            )
+        return self.q, self.k
 
     @cached_property
     def _keys_per_head(self) -> Tensor:
-        k = _at_least_float(self.k.detach())
-        groups = self.heads // self.k.shape[1]
+        k = _at_least_float(self._operands[1].detach())
+        groups = self.heads // k.shape[1]
         return k.repeat_interleave(groups, dim=1) if groups > 1 else k
 
     def logits(
@@ -64,7 +96,9 @@ class Call:
     ) -> Float[Tensor, "b h rows k"]:
         """scale * q k^T + bias for query rows start..stop, at least in float32; forbidden pairs are -inf."""
         stop = self.queries if stop is None else stop
-        q = _at_least_float(self.q.detach()[:, :, start:stop]) * self.scale
+        if self.weights is not None:  # their own logarithms: the softmax of these are the weights again
+            return self.probs(start, stop).log()
+        q = _at_least_float(self._operands[0].detach()[:, :, start:stop]) * self.scale
         logits = torch.matmul(q, self._keys_per_head.transpose(-1, -2), out=out)
         if self.bias is not None:
             bias = self.bias.expand(self.batch, self.heads, self.queries, self.keys)[:, :, start:stop]
@@ -81,10 +115,12 @@ class Call:
     @property
     def may_forbid(self) -> bool:
         """Whether some logit may be -inf (then a row may be wholly masked, and gives zeros as in torch)."""
-        return self.causal or self.bias is not None
+        return self.causal or self.bias is not None or self.weights is not None
 
     def probs(self, start: int = 0, stop: int | None = None) -> Float[Tensor, "b h rows k"]:
-        """Softmax of the logits over the keys; a wholly masked row is all zeros."""
+        """Softmax of the logits over the keys, or the model's own weights; a wholly masked row is all zeros."""
+        if self.weights is not None:
+            return _at_least_float(self.weights.detach()[:, :, start:stop])
         return self._softmax(self.logits(start, stop))
 
     def _softmax(self, logits: Tensor, out: Tensor | None = None) -> Tensor:
@@ -101,6 +137,10 @@ class Call:
         step = max(1, BLOCK // max(1, self.batch * self.heads * self.keys))
         for start in range(0, self.queries, step):
             stop = min(start + step, self.queries)
+            if self.weights is not None:
+                probs = self.probs(start, stop)
+                yield Rows(start, probs.log(), probs, self.queries, masked=True)
+                continue
             shape = (self.batch, self.heads, stop - start, self.keys)
             kept = [workspace.lend(name, shape, self._keys_per_head) for name in ("logits", "probs")]
             logits = self.logits(start, stop, out=kept[0])

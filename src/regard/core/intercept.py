@@ -1,8 +1,9 @@
 """`Interceptor`: sees every attention call that a model makes in this thread, without touching the model.
 
-A `TorchFunctionMode` compares each torch function, by identity, with tables given by `mechanisms/`;
-the caller's address is the nearest stack frame whose `self` is a module of the watched model. Calls
-by other models are passed through unseen. Nothing is hooked, so nothing can be left hooked.
+A `TorchFunctionMode` compares each torch function, by identity, with tables given by `mechanisms/`, and
+follows softmaxes to the products they end in (`track`). The caller's address is the nearest stack frame
+whose `self` is a module of the watched model; calls by other models are passed through unseen. Nothing
+is hooked, so nothing can be left hooked.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from regard.core.call import Call
+from regard.core.track import Product, Tracker
 
 WRAPPERS = ("_orig_mod.", "module.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
 PATCHIFIERS = frozenset({torch.conv1d, torch.conv2d, torch.conv3d})
-SOFTMAXES = frozenset({torch.softmax, torch.nn.functional.softmax, Tensor.softmax, torch.special.softmax})
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,12 @@ class Mechanisms:
 
     calls: torch function -> parser of its arguments into the fields of a `Call` (None: not readable).
     opens: torch function -> an equal function that makes its inner calls visible.
+    by_hand: a product of weights and values, and the module that made it, into the fields of a `Call`.
     """
 
     calls: Mapping[Callable[..., Any], Callable[..., dict[str, Any] | None]]
     opens: Mapping[Callable[..., Any], Callable[..., Any]]
+    by_hand: Callable[[Product, nn.Module], dict[str, Any] | None]
 
 
 def addresses(model: nn.Module) -> dict[int, str]:
@@ -53,12 +56,14 @@ class Interceptor(TorchFunctionMode):
     def __init__(self, model: nn.Module, mechanisms: Mechanisms, observe: Callable[[Call, Tensor], None]) -> None:
         super().__init__()
         self.names = addresses(model)
+        self.modules = {self.names[id(module)]: module for module in model.modules()}
         self.mechanisms = mechanisms
         self.observe = observe
         self.patch_grid: tuple[int, int] | None = None  # (h, w) of the last patch embedding that ran
         self.patch_site: str | None = None
         self.not_covered: Counter[str] = Counter()
         self._count: Counter[str] = Counter()
+        self._tracker = Tracker()
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -72,8 +77,9 @@ class Interceptor(TorchFunctionMode):
         out = func(*args, **kwargs)
         if func in PATCHIFIERS:
             self._note_patches(out, args, kwargs)
-        elif func in SOFTMAXES and out.ndim >= 3:
-            self._note_softmax()
+        product = self._tracker.see(func, args, kwargs, out, self._address)
+        if product is not None:
+            self._by_hand(product)
         return out
 
     def _attention(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -85,11 +91,27 @@ class Interceptor(TorchFunctionMode):
         if fields is None:
             self.not_covered[f"{site}: {func.__name__} with operands that are not [B, H, N, D]"] += 1
             return out
+        self._hand_over(site, fields, out)
+        return out
+
+    def _by_hand(self, product: Product) -> None:
+        site = self._address()
+        if site is None:
+            return
+        fields = self.mechanisms.by_hand(product, self.modules[site])
+        if fields is None:
+            shape = list(product.weights.shape)
+            self.not_covered[f"{site}: attention by hand whose weights {shape} have no known head axis"] += 1
+            return
+        queries, width = product.out.shape[-2:]
+        out = product.out.reshape(*fields["weights"].shape[:2], queries, width)
+        self._hand_over(site, fields, out)
+
+    def _hand_over(self, site: str, fields: dict[str, Any], out: Tensor) -> None:
         call = Call(site=site, index=self._count[site], **fields)
         self._count[site] += 1
-        with torch.no_grad(), _full_precision(call.q):
+        with torch.no_grad(), _full_precision(out):
             self.observe(call, out)
-        return out
 
     def _note_patches(self, out: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Remember the grid when a convolution cuts the picture into patches (kernel = stride > 1)."""
@@ -103,14 +125,14 @@ class Interceptor(TorchFunctionMode):
             if site is not None:
                 self.patch_grid, self.patch_site = (out.shape[-2], out.shape[-1]), site
 
-    def _note_softmax(self) -> None:
-        site = self._address()
-        if site is not None:
-            self.not_covered[f"{site}: softmax outside a fused attention call"] += 1
+    @property
+    def uncovered(self) -> Counter[str]:
+        """What looks like attention and was not handed over, with how often."""
+        return self.not_covered + self._tracker.unused()
 
     def _address(self) -> str | None:
         """Nearest frame on the stack whose `self` is a module of the model."""
-        frame = sys._getframe(2)
+        frame = sys._getframe(1)
         while frame is not None:
             owner = frame.f_locals.get("self")
             name = self.names.get(id(owner)) if owner is not None else None

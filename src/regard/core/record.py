@@ -36,6 +36,7 @@ class Reading:
     grid: Grid | None
     error: Tensor
     values: dict[str, Tensor]
+    gives: tuple[str, ...] = ()
 
     @property
     def address(self) -> str:

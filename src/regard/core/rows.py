@@ -1,7 +1,8 @@
-"""Rows of attention out of a record that kept q and k: no N x N matrix is ever held."""
+"""Rows of attention out of a record that kept "attention": where that is q and k, no N x N matrix is held."""
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -12,11 +13,24 @@ from regard.layout import Grid
 
 
 def call_of(reading: Reading) -> Call:
-    """The call behind a reading that kept q, k and bias (values are not needed for attention itself)."""
+    """The call behind a reading that kept its weights, or q, k and bias (values are not needed for attention)."""
+    kept = reading.values
+    site, index, mechanism = reading.site, reading.index, reading.mechanism
+    if mechanism == "by hand" or not {"q", "k"} <= set(kept):
+        weights = reading["probs"]
+        return Call(site, index, mechanism, q=None, k=None, v=weights.mT, weights=weights)
+    q, k = kept["q"], kept["k"]
     return Call(
-        site=reading.site, index=reading.index, mechanism=reading.mechanism, q=reading["q"], k=reading["k"],
-        v=reading["k"], bias=reading.bias, causal=reading.causal, scale=reading.scale,
+        site, index, mechanism, q=q, k=k, v=k, bias=reading.bias, causal=reading.causal, scale=reading.scale
     )  # fmt: skip
+
+
+def unit_row(reading: Reading, query: int) -> Float[Tensor, "b q"]:
+    """1 at one query, 0 elsewhere, in the type and place of what was kept."""
+    like = next(iter(reading.values.values()))
+    row = torch.zeros(reading.batch, reading.queries, dtype=torch.promote_types(like.dtype, torch.float32))
+    row[:, query] = 1.0
+    return row.to(like.device)
 
 
 def attention_rows(reading: Reading, query: int) -> Float[Tensor, "b h k"]:

@@ -106,7 +106,7 @@ class Watch:
     ) -> None:
         self._stack.close()
         self._workspace = Workspace()
-        self.record.not_covered.update(self._interceptor.not_covered)
+        self.record.not_covered.update(self._interceptor.uncovered)
         self.record.patch_site = self._interceptor.patch_site
         if kind is None and self.record.seen and not self.record.readings:
             raise no_match(self.selection, self.record.seen)
@@ -118,12 +118,13 @@ class Watch:
         grid = find_grid(self._interceptor.patch_grid, call)
         with context(f"while watching {call.site}, call {call.index}"):
             values = read(call, out, self.plan, grid, self._workspace)
-        bias = call.bias.detach() if call.bias is not None and "k" in self.plan.fields.values() else None
+        keeps_k = {"k", "attention"} & set(self.plan.fields.values())
+        bias = call.bias.detach() if call.bias is not None and keeps_k else None
         self.record.readings.append(
             Reading(
                 site=call.site, index=call.index, mechanism=call.mechanism, batch=call.batch, heads=call.heads,
                 queries=call.queries, keys=call.keys, scale=call.scale, causal=call.causal, bias=bias, grid=grid,
-                error=self_check(call, out), values=values,
+                error=self_check(call, out), values=values, gives=call.gives,
             )
         )  # fmt: skip
 
@@ -147,7 +148,9 @@ def self_check(call: Call, out: Tensor) -> Tensor:
 
 def read(call: Call, out: Tensor, plan: Plan, grid: Grid | None, workspace: Workspace) -> dict[str, Tensor]:
     """Execute a plan on one call: one pass over the query rows feeds every probe that reads rows."""
-    values = {name: _field(call, out, which) for name, which in plan.fields.items()}
+    values: dict[str, Tensor] = {}
+    for name, which in plan.fields.items():
+        values |= _attention(call) if which == "attention" else {name: _field(call, out, which)}
     for name, probe in plan.probes.items():
         if "grid" in probe.card.subjects and grid is None:
             raise CallError(
@@ -173,10 +176,15 @@ def read(call: Call, out: Tensor, plan: Plan, grid: Grid | None, workspace: Work
     return values
 
 
+def _attention(call: Call) -> dict[str, Tensor]:
+    """The smaller of what any row can be had from again: q and k, or the weights where only they are certain."""
+    return {n: _field(call, call.v, n) for n in (("q", "k") if call.weights is None else ("probs",))}
+
+
 def _field(call: Call, out: Tensor, which: str) -> Tensor:
     if which == "probs":
-        return call.probs()
-    value: Tensor = out if which == "out" else getattr(call, which)
+        return call.probs().clone() if call.weights is not None else call.probs()
+    value: Tensor = {"out": out, "v": call.v}[which] if which in ("out", "v") else call.operand(which)
     return value.detach().clone()
 
 

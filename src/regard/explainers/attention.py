@@ -15,7 +15,7 @@ from regard.subjects.values import MapValues
     paper="dino",
     claim="the row of an explicit softmax(q k^T), over patches",
     source="section 4.2.2 and figure 1: self-attention of [CLS] in the last layer",
-    needs={"q", "k"},
+    needs={"attention"},
     differs="heads are fused unless one is chosen",
     unit="share of attention",
 )

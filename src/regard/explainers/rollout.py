@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import torch
-
 from regard.core.record import Record
-from regard.core.rows import push_row, readings_on_one_grid
+from regard.core.rows import push_row, readings_on_one_grid, unit_row
 from regard.registry import method
 from regard.subjects.values import MapValues
 
@@ -15,7 +13,7 @@ from regard.subjects.values import MapValues
     paper="rollout",
     claim="the CLS row of the explicit product of (1 - r) A + r I over the layers",
     source="written from section 4, attention rollout",
-    needs={"q", "k"},
+    needs={"attention"},
     differs="only the wanted row is computed, from the last layer to the first: O(N) memory instead of O(N^2)",
     unit="share of attention",
 )
@@ -35,9 +33,7 @@ def rollout(record: Record, *, query: int = 0, residual: float = 0.5) -> MapValu
     (1, 14, 14)
     """
     readings, grid = readings_on_one_grid(record)
-    row = torch.zeros(readings[0].batch, grid.tokens, dtype=torch.promote_types(readings[0]["q"].dtype, torch.float32))
-    row = row.to(readings[0]["q"].device)
-    row[:, query] = 1.0
+    row = unit_row(readings[-1], query)
     for reading in reversed(readings):
         row = residual * row + (1.0 - residual) * push_row(reading, row)
     return MapValues(grid.to_map(row), grid, site=f"{readings[0].address} .. {readings[-1].address}")

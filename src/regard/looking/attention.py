@@ -32,7 +32,7 @@ class Attention:
 
     rows `[L, H, N]`: the CLS row of each head, or, where a model has no prefix token, what each token
     receives; pooled `[L, H, G, P]`: cells of `cell` x `cell` query patches to patches; record: the
-    readings, with q and k.
+    readings, with what any row can be had from again, and the keys where there are any.
     """
 
     sites: tuple[str, ...]
@@ -72,7 +72,8 @@ def see(model: nn.Module, x: Tensor) -> tuple[Attention | None, Counter[str]]:
     assert grid is not None
     cell = max(1, round(math.sqrt(grid.patches / CELLS)))
     start = time.perf_counter()
-    with torch.inference_mode(), Watch(model, ALL, [r.site for r in chosen], _keep(cell)) as record:
+    features = ["k"] if all("k" in r.gives for r in chosen) else []
+    with torch.inference_mode(), Watch(model, ALL, [r.site for r in chosen], _keep(cell, features)) as record:
         model(x)
     watched = time.perf_counter() - start
     wanted = {r.address for r in chosen}  # a shared module may also be called on another layout
@@ -101,8 +102,8 @@ def _same_shape(readings: Sequence[Reading]) -> list[Reading]:
     return [r for r in on_grid if r.grid == on_grid[-1].grid and r.heads == on_grid[-1].heads]
 
 
-def _keep(cell: int) -> dict[str, Any]:
-    keep: dict[str, Any] = {name: name for name in ("q", "k")}
+def _keep(cell: int, features: Sequence[str] = ("k",)) -> dict[str, Any]:
+    keep: dict[str, Any] = {name: name for name in ("attention", *features)}
     for name in (*TABLES, "row", "received"):
         keep[name] = find("probes", name)[1]
     keep["pooled"] = partial(find("probes", "pooled")[1], query=cell)

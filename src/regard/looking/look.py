@@ -144,7 +144,7 @@ class Looker:
             try:
                 with clock(name):
                     found[name] = run.parts(find("objects", name), seen.record)
-            except DegenerateError as error:
+            except (CallError, DegenerateError) as error:
                 refusals[name] = error.message
         return found
 

@@ -74,7 +74,7 @@ def timm_facts(module: Any, name: str, weights: str = "given by the caller") -> 
     return Facts(
         name=name,
         size=(int(size[0]), int(size[1])),
-        patch=int(patch[0]) if patch else None,
+        patch=int(patch if isinstance(patch, int) else patch[0]) if patch else None,
         fit="free" if free else "crop",
         crop=float(cfg.get("crop_pct") or 1.0),
         interpolation=interpolation if interpolation in ("bicubic", "bilinear", "lanczos") else "bicubic",

@@ -1,0 +1,142 @@
+"""`Tracker`: finds attention that a model makes by hand, `softmax(q k^T ...) ... @ v`, among its torch functions.
+
+A product of two tensors may be logits; what elementwise functions make of it stays so. A softmax over the
+last axis makes weights, and dropout, casts, masks or talking heads leave them weights. The product that has
+weights on its left is the call: there the weights are as the model uses them. A softmax that no such product
+follows is not attention, or none that can be read, and is told of.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.weak import WeakIdKeyDictionary
+
+SOFTMAXES = frozenset({torch.softmax, F.softmax, Tensor.softmax, torch.special.softmax})
+PRODUCTS = frozenset({torch.matmul, torch.bmm, Tensor.matmul, Tensor.bmm, Tensor.__matmul__})
+ADDING = frozenset({torch.baddbmm, Tensor.baddbmm})  # added + left @ right
+EINSUMS = frozenset({torch.einsum, torch.functional.einsum})
+
+
+@dataclass(frozen=True)
+class Logits:
+    """A product of two tensors: left `[..., Q, D]`, right `[..., D, K]`."""
+
+    left: Tensor
+    right: Tensor
+
+
+@dataclass(eq=False)
+class Softmax:
+    """Where one ran, and whether a product with values has followed."""
+
+    site: str
+    used: bool = False
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Of a softmax over the last axis, with the product that its input came from, where it came from one."""
+
+    softmax: Softmax
+    logits: Logits | None
+
+
+@dataclass(frozen=True)
+class Product:
+    """Weights times values, as the model multiplied them; out has the queries before the last axis."""
+
+    weights: Tensor
+    values: Tensor
+    out: Tensor
+    logits: Logits | None
+
+
+class Tracker:
+    """Follows marks from function to function; holds no tensor longer than the model does."""
+
+    def __init__(self) -> None:
+        self._marks: Any = WeakIdKeyDictionary()
+        self._softmaxes: list[Softmax] = []
+
+    def see(
+        self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, site: Callable[[], str | None]
+    ) -> Product | None:
+        """Take note of one function and what it gave; a `Product` if it was attention."""
+        if not isinstance(out, Tensor):
+            return None
+        if func in SOFTMAXES:
+            self._softmax(args, kwargs, out, site())
+            return None
+        operands = _operands(func, args, kwargs)
+        if operands is None:
+            self._inherit(args, out)
+            return None
+        left, right = operands
+        mark = self._marks.get(left)
+        if isinstance(mark, Weights):
+            if mark.softmax.used:  # the same weights on a second operand are no second call
+                return None
+            mark.softmax.used = True
+            return Product(left, right, out, mark.logits)
+        if out.ndim >= 3:
+            self._marks[out] = Logits(left, right)
+        return None
+
+    def unused(self) -> Counter[str]:
+        """Sites of softmaxes that no product with values followed."""
+        return Counter(f"{w.site}: softmax without a product with values" for w in self._softmaxes if not w.used)
+
+    def _softmax(self, args: tuple[Any, ...], kwargs: dict[str, Any], out: Tensor, site: str | None) -> None:
+        if site is None or out.ndim < 3:
+            return
+        source = args[0] if args else kwargs["input"]
+        axis = args[1] if len(args) > 1 else kwargs.get("dim")
+        mark = self._marks.get(source)
+        self._softmaxes.append(Softmax(site))
+        if axis is not None and axis % out.ndim == out.ndim - 1:
+            self._marks[out] = Weights(self._softmaxes[-1], mark if isinstance(mark, Logits) else None)
+
+    def _inherit(self, args: tuple[Any, ...], out: Tensor) -> None:
+        """What is made of a marked tensor, entry by entry, carries its mark."""
+        if not len(self._marks):
+            return
+        for one in args:
+            mark = self._marks.get(one) if isinstance(one, Tensor) else None
+            if mark is not None and out.numel() == one.numel():
+                self._marks[out] = mark
+                return
+
+
+def _operands(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, Tensor] | None:
+    """Left `[..., Q, D]` and right `[..., D, K]` of a product of at least three axes."""
+    if func in EINSUMS:
+        return _einsum(args)
+    at = 0 if func in PRODUCTS else 1 if func in ADDING else None
+    if at is None:
+        return None
+    names = ("input", "other", "mat2") if at == 0 else ("batch1", "batch2")
+    found = [*args[at : at + 2], *(kwargs[n] for n in names if n in kwargs)][:2]
+    both = len(found) == 2 and all(isinstance(one, Tensor) and one.ndim >= 3 for one in found)
+    return (found[0], found[1]) if both else None
+
+
+def _einsum(args: tuple[Any, ...]) -> tuple[Tensor, Tensor] | None:
+    """`...id,...jd->...ij` and `...ij,...jd->...id`, whatever the letters; other sums are not followed."""
+    if len(args) != 3 or not isinstance(args[0], str) or not all(isinstance(a, Tensor) for a in args[1:]):
+        return None
+    sides, arrow, result = args[0].replace(" ", "").partition("->")
+    a, comma, b = sides.partition(",")
+    if not (arrow and comma) or len(a) < 3 or not a[:-2] == b[:-2] == result[:-2]:
+        return None
+    if a[-1] == b[-1] and result[-2:] == a[-2] + b[-2]:
+        return args[1], args[2].transpose(-1, -2)
+    if a[-1] == b[-2] and result[-2:] == a[-2] + b[-1]:
+        return args[1], args[2]
+    return None
