@@ -244,12 +244,12 @@ def test_two_files_may_not_share_a_name(make: Make) -> None:
 def test_find_by_name_card_function_and_partial() -> None:
     by_name = find("explainers", "rollout")
     function = rg.explainers.rollout
-    assert by_name == (cards("explainers")["rollout"], function, {"query": 0, "residual": 0.5})
+    assert by_name == (cards("explainers")["rollout"], function, {"query": None, "residual": 0.5})
     assert find("explainers", by_name[0]) == by_name
     assert find("explainers", function) == by_name
     card, bound, settings = find("explainers", functools.partial(function, residual=0.2))
     assert card is by_name[0]
-    assert settings == {"query": 0, "residual": 0.2}
+    assert settings == {"query": None, "residual": 0.2}
     assert isinstance(bound, functools.partial)
     assert bound.keywords == {"residual": 0.2}
 
@@ -270,7 +270,7 @@ def test_settings_of_a_partial_reach_the_method(tiny_vit: Any) -> None:
     x = rg.image("sample:coffee", like=tiny_vit)
     plain = rg.explain(tiny_vit, x, method="rollout")
     bound = rg.explain(tiny_vit, x, method=functools.partial(rg.explainers.rollout, residual=0.9))
-    assert dict(bound.settings) == {"query": 0, "residual": 0.9}
+    assert dict(bound.settings) == {"query": None, "residual": 0.9}
     assert abs(bound.values - plain.values).max() > 1e-4
 
 

@@ -269,7 +269,7 @@ def test_results_cannot_be_changed() -> None:
 
 REPRS = {
     "map, bare": "Map(rollout, [1, 2, 3], 0..0)",
-    "map, full": "Map(gradcam of tabby, [1, 2, 3], -inf..inf)",
+    "map, full": "Map(gradcam of tabby, [1, 2, 3], -inf..inf; map 0: all values are 0)",
     "map, no picture": "Map(rollout, [0, 2, 3], no values)",
     "parts, bare": "Parts(pca, [1, 2, 2, 3])",
     "parts, full": "Parts(tokencut, [1, 2, 2, 3], mask covers 50 %)",

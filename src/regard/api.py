@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 from regard import bibliography, registry
-from regard.errors import MethodError
+from regard.errors import LayoutError, MethodError
 from regard.results import Map, Parts, Score, Table
 
 if TYPE_CHECKING:
@@ -66,9 +66,13 @@ def image(source: Source, *, like: nn.Module | None = None, patches: int = 576) 
 def watch(model: nn.Module, select: Selection = "*", *, keep: Keep = ()) -> Watch:
     """Watch chosen attention calls while a block runs; the model's output stays bitwise the same.
 
-    select: addresses such as `"blocks.{6..11}.attn"`; keep: fields (`q k v out probs`) and probes
-    (functions or names), or a mapping from the name to read by. Entering gives the Record that fills
-    as the model runs. Raises SiteError at the end of the block if nothing matched.
+    (One exception: `nn.TransformerEncoder` and `nn.MultiheadAttention` leave torch's inference fast path,
+    which rounds differently and zeroes padded rows.)
+
+    select: addresses such as `"blocks.{6..11}.attn"`; keep: fields (`q k v out probs`), `attention` (the
+    smaller of what any row can be had from again) and probes (functions or names), or a mapping from the
+    name to read by. Entering gives the Record that fills as the model runs. Raises SiteError at the end
+    of the block if the model made attention calls and none matched.
 
     >>> import regard as rg
     >>> m = rg.model("random:vit_tiny_patch16_224")
@@ -93,7 +97,9 @@ def sites(model: nn.Module, x: Tensor) -> Table:
     """
     import torch
 
-    with torch.no_grad(), watch(model) as record:
+    from regard.subjects.forward import untouched
+
+    with torch.no_grad(), untouched(model), watch(model) as record:
         model(x)
     rows: list[tuple[Any, ...]] = [
         (r.address, r.mechanism, r.heads, r.queries, r.keys, str(r.grid) if r.grid else None, " ".join(r.gives))
@@ -110,9 +116,17 @@ def sites(model: nn.Module, x: Tensor) -> Table:
 def _subject(model: nn.Module, x: Tensor) -> Subject:
     from regard.mechanisms import ALL
     from regard.models.facts import facts_of
-    from regard.subjects.forward import Subject
+    from regard.subjects.forward import Subject, check_pictures
 
+    check_pictures(model, x)
     return Subject(model, x, ALL, facts_of(model).classes)
+
+
+def _check_map(given: object) -> None:
+    if not isinstance(given, Map):
+        raise LayoutError(
+            f"a map is scored, got {type(given).__name__}", hint="regard.score(heatmap, model, x) with a regard.Map"
+        )
 
 
 def explain(
@@ -136,9 +150,12 @@ def explain(
     Grid(h=14, w=14, prefix=1)
     """
     from regard.subjects import run
+    from regard.subjects.forward import untouched
 
     chosen = registry.find("explainers", method)
-    return run.explain(chosen, _subject(model, x), target=target, site=site, seed=seed)
+    on = _subject(model, x)
+    with untouched(model):
+        return run.explain(chosen, on, target=target, site=site, seed=seed)
 
 
 def score(
@@ -168,14 +185,18 @@ def score(
     """
     from regard.subjects import run
     from regard.subjects.bank import Draw
+    from regard.subjects.forward import untouched
 
     chosen = registry.find("metrics", metric)
-    forward = run.forward(_subject(model, x), heatmap, target)
-    if bank is None:
-        bank = run.bank(forward, x, heatmap.grid, Draw(orders, steps, baseline, seed))
-    else:
-        bank.check(x, forward.whole, forward.target.label)
-    return run.score(chosen, heatmap, forward, bank)
+    _check_map(heatmap)
+    on = _subject(model, x)
+    with untouched(model):
+        forward = run.forward(on, heatmap, target)
+        if bank is None:
+            bank = run.bank(forward, x, heatmap.grid, Draw(orders, steps, baseline, seed))
+        else:
+            bank.check(x, forward.whole, forward.target.label)
+        return run.score(chosen, heatmap, forward, bank)
 
 
 def bank(
@@ -203,9 +224,13 @@ def bank(
     """
     from regard.subjects import run
     from regard.subjects.bank import Draw
+    from regard.subjects.forward import untouched
 
-    forward = run.forward(_subject(model, x), like, target)
-    return run.bank(forward, x, like.grid, Draw(orders, steps, baseline, seed))
+    _check_map(like)
+    on = _subject(model, x)
+    with untouched(model):
+        forward = run.forward(on, like, target)
+        return run.bank(forward, x, like.grid, Draw(orders, steps, baseline, seed))
 
 
 def discover(
@@ -227,8 +252,11 @@ def discover(
     ('component 1', 'component 2', 'component 3')
     """
     from regard.subjects import run
+    from regard.subjects.forward import untouched
 
-    return run.discover(registry.find("objects", method), _subject(model, x), features=features, site=site)
+    on = _subject(model, x)
+    with untouched(model):
+        return run.discover(registry.find("objects", method), on, features=features, site=site)
 
 
 def methods(family: str | None = None) -> Table:

@@ -123,7 +123,8 @@ class Map(Result):
         there = self.values[~np.isnan(self.values)]
         span = f"{float(there.min()):.3g}..{float(there.max()):.3g}" if there.size else "no values"
         goal = f" of {self.target}" if self.target else ""
-        return f"Map({self.method}{goal}, {list(self.values.shape)}, {span})"
+        doubt = f"; {self.warnings[0]}" if self.warnings else ""
+        return f"Map({self.method}{goal}, {list(self.values.shape)}, {span}{doubt})"
 
     def plot(self, ax: Axes | None = None, *, over: Array | None = None, index: int = 0) -> Axes:
         """Draw map `index`, over a photo `[H, W, 3]` if one is given."""

@@ -16,6 +16,8 @@ from typer.testing import CliRunner, Result
 
 from regard import api
 from regard.cli import app
+from regard.errors import DataError
+from regard.report import batch as batch_module
 from regard.report import write as write_module
 
 from ..report.conftest import quick
@@ -105,8 +107,18 @@ def test_an_output_folder_that_is_a_file_is_a_readable_message(tmp_path: Path) -
     taken.touch()
     done = invoke("sample:coffee", *MODEL, "--out", str(taken))
     assert done.exit_code == 1
-    assert "taken" in done.output
-    assert done.exception is None or isinstance(done.exception, SystemExit)
+    assert isinstance(done.exception, DataError)
+    assert f"cannot write to '{taken}': File exists" in str(done.exception)
+
+
+def test_an_interrupted_run_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(batch_module, "look_at", stop)
+    done = invoke("sample:coffee", *MODEL, "--out", str(tmp_path / "out"))
+    assert done.exit_code == 130
+    assert "interrupted: finished photos are kept" in " ".join(done.output.split())
 
 
 @pytest.mark.parametrize(("text", "goal"), [("281", 281), ("-1", -1), ("tabby", "tabby"), ("²", "²"), (None, None)])

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
+import regard as rg
 from regard.core.record import Reading, Record
 from regard.errors import CallError, SiteError
 
@@ -61,3 +64,12 @@ def test_bytes_and_error() -> None:
     assert record.bytes == 3 * 4 + 2 * 8
     assert record.error == pytest.approx(0.2)
     assert Record().error == 0.0
+
+
+def test_reprs_are_one_line(tiny_vit: Any) -> None:
+    with torch.no_grad(), rg.watch(tiny_vit, keep=["q", "entropy"]) as record:
+        tiny_vit(torch.zeros(1, 3, 224, 224))
+    assert repr(record).startswith("Record(")
+    assert "calls, " in repr(record)
+    assert "\n" not in repr(record) + repr(record.readings[0])
+    assert repr(record.readings[0]).endswith("q entropy)")

@@ -8,7 +8,7 @@ import torch
 from regard.core import call as call_module
 from regard.core.call import Call
 from regard.core.record import Reading, Record
-from regard.core.rows import attention_rows, call_of, last_on_grid, push_row, readings_on_one_grid
+from regard.core.rows import attention_rows, call_of, last_on_grid, push_row, query_of, readings_on_one_grid
 from regard.errors import CallError
 from regard.layout import Grid
 
@@ -53,3 +53,13 @@ def test_layers_are_counted_on_the_grid() -> None:
     assert caught.value.hint == "-3 .. 2"
     with pytest.raises(CallError, match="no attention of this model lies on a grid"):
         last_on_grid(Record([off]), -1)
+
+
+def test_a_model_without_cls_has_no_query_by_default() -> None:
+    assert query_of(Grid(2, 2, prefix=1), None) == 0
+    assert query_of(Grid(2, 2), 3) == 3
+    with pytest.raises(CallError, match="no CLS token"):
+        query_of(Grid(2, 2), None)
+    for query in (4, -5):
+        with pytest.raises(CallError, match=f"no query {query}: there are 4 tokens"):
+            query_of(Grid(2, 2), query)

@@ -43,9 +43,14 @@ def test_heads_can_be_fused_by_their_maximum(tiny_vit: nn.Module, x: torch.Tenso
 def test_refusals(tiny_vit: nn.Module, x: torch.Tensor) -> None:
     with pytest.raises(CallError, match="no layer 12: 12 lie on a grid"):
         rg.explain(tiny_vit, x, method=partial(rg.explainers.attention, layer=12))
-    with pytest.raises(CallError, match=r"no query 197 at blocks\.11\.attn"):
+    with pytest.raises(CallError, match=r"no query 197: there are 197 tokens"):
         rg.explain(tiny_vit, x, method=partial(rg.explainers.attention, query=197))
     cnn = rg.model("random:resnet18")
     with pytest.raises(CallError, match="no attention of this model lies on a grid") as caught:
         rg.explain(cnn, x, method="attention")
     assert "gradcam" in caught.value.hint
+
+
+def test_a_head_that_is_not_there_is_refused(x: torch.Tensor) -> None:
+    with pytest.raises(CallError, match=r"no head 3 at blocks\.11\.attn: it has 3"):
+        rg.explain(rg.model("random:vit_tiny_patch16_224"), x, method=partial(rg.explainers.attention, head=3))

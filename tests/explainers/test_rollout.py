@@ -8,6 +8,7 @@ from torch import nn
 
 import regard as rg
 from regard.core import call as call_module
+from regard.errors import LayoutError
 from regard.testing.planted import PlantedViT, planted_pictures
 
 
@@ -54,3 +55,10 @@ def test_uniform_attention_has_a_closed_form() -> None:
         p.weight.data[: 2 * 16] = 0.0
     got = rg.explain(model, x, method="rollout").values
     torch.testing.assert_close(torch.from_numpy(got), torch.full((1, 8, 8), 0.75 / 65, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("residual", [-0.1, 1.5])
+def test_a_residual_is_a_share(residual: float) -> None:
+    model = rg.model("random:vit_tiny_patch16_224")
+    with pytest.raises(LayoutError, match=f"a residual of {residual}"):
+        rg.explain(model, torch.zeros(1, 3, 224, 224), method=partial(rg.explainers.rollout, residual=residual))

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from regard.errors import CallError, DataError, DegenerateError, ExtraError, MethodError, RegardError
+from regard.errors import CallError, DataError, DegenerateError, ExtraError, LayoutError, MethodError, RegardError
 from regard.layout import Grid
 from regard.looking import look as module
 from regard.looking.look import (
@@ -33,7 +33,7 @@ from regard.results import Map
 
 from .vits import ByHand, cnn, facts, picture, planted, vit, without_prefix
 
-QUICK = Settings(model="planted", patches=40, orders=9, steps=4)
+QUICK = Settings(model="planted", patches=40, orders=19, steps=4)
 
 
 class Absent(nn.Module):
@@ -82,7 +82,7 @@ def test_everything_is_there_and_belongs_together() -> None:
     np.testing.assert_allclose(one.maps["attention"].values[0], one.attention.maps()[-1].mean(0), rtol=1e-5)
     assert np.unravel_index(one.maps["attention"].values[0].argmax(), (8, 8)) == (2, 5)
     assert "The model calls it redness (" in one.lead
-    assert one.lead.endswith("Grad-CAM for redness is strongest at the top centre.")
+    assert one.lead.endswith("Grad-CAM for redness is strongest at the top right.")
     assert len(one.words) == 4
     stages = {
         "preparing the photo",
@@ -112,7 +112,7 @@ def test_trust_has_a_line_for_every_control() -> None:
         assert score.p is not None
         verdict = "better than chance" if score.p <= 0.05 else "not distinguishable from a random map"
         (text,) = lines(one, name)
-        assert f"{score.value:.3f} ({score.direction} is better); 9 random maps" in text
+        assert f"{score.value:.3f} ({score.direction} is better); 19 random maps" in text
         assert text.endswith(f"p = {score.p:.2g}: {verdict}.")
         assert text.startswith("good" if score.p <= 0.05 else "warn")
 
@@ -332,3 +332,22 @@ def test_the_object_is_held_against_importance(
     monkeypatch.setattr(module, "importance", lambda *_: Map(values, Grid(*values.shape[1:]), "img-focus"))
     (told,) = lines(looked(planted()), "object")
     assert told.startswith(f"{level}: Predicted importance averages {inside:.2f} inside the object and {outside:.2f}")
+
+
+def test_too_few_random_maps_cannot_condemn() -> None:
+    one = looked(planted(), dataclasses.replace(QUICK, orders=9))
+    (text,) = lines(one, "deletion")
+    assert text.startswith("note: Deletion")
+    assert text.endswith("9 random maps are too few: p cannot fall below 0.1.")
+
+
+@pytest.mark.parametrize("patches", [0, -3, 4097])
+def test_a_look_has_bounds(patches: int) -> None:
+    with pytest.raises(LayoutError, match=f"a look at {patches} patches"):
+        Settings(patches=patches)
+
+
+def test_repr_of_a_look_is_its_lead() -> None:
+    one = looked(planted())
+    assert repr(one).startswith(f"Look({one.name}, {one.facts.name}: {one.lead} Trust: ")
+    assert len(repr(one)) < 600

@@ -56,6 +56,18 @@ def test_where_names_the_ninth(ninth: tuple[int, int]) -> None:
     assert words.where(-spot(ninth[0] * 2, ninth[1] * 3), GRID) == NINTHS[ninth], "mass counts, not sign"
 
 
+@pytest.mark.parametrize(("h", "w"), [(7, 7), (14, 16), (20, 30), (2, 1)])
+def test_ninths_have_equal_shares_of_a_flat_map(h: int, w: int) -> None:
+    found = words.ninths(np.ones((h, w)), Grid(h, w))
+    np.testing.assert_allclose(found, np.full((3, 3), 1 / 9))
+
+
+def test_a_cell_across_a_border_counts_in_parts() -> None:
+    values = np.zeros((3, 4))
+    values[0, 1] = 2.0  # from 1/4 to 2/4: a third of it left of 1/3
+    np.testing.assert_allclose(words.ninths(values, Grid(3, 4)), [[1 / 3, 2 / 3, 0], [0, 0, 0], [0, 0, 0]], atol=1e-12)
+
+
 def test_where_weighs_many_against_one() -> None:
     values = spot(0, 0)
     values[4:, 6:] = 0.5  # six halves outweigh a one

@@ -116,9 +116,14 @@ def test_a_tag_is_part_of_a_timm_name() -> None:
 # Hubs without a network
 
 
+def test_a_folder_that_is_not_there_is_no_hub() -> None:
+    with pytest.raises(DataError, match=r"no folder '\./no/such/folder'"):
+        rg.model("hf:./no/such/folder")
+
+
 @pytest.mark.parametrize(
     "name",
-    ["hf:nobody/nothing", "timm:resnet18", "timm:hf-hub:nobody/nothing", "torchvision:resnet18", "hf:./no/such/folder"],
+    ["hf:nobody/nothing", "timm:resnet18", "timm:hf-hub:nobody/nothing", "torchvision:resnet18"],
 )
 @pytest.mark.parametrize("offline", [False, True])
 def test_no_network_is_said_fast(name: str, offline: bool, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,6 +38,8 @@ pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("playwright") is None, reason="the package playwright is missing"),
 ]
 
+CELL = "The 2 \N{MULTIPLICATION SIGN} 2 patches"
+
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
@@ -181,7 +183,7 @@ def test_hovering_shows_where_that_patch_looks(
     assert len({before, middle, after}) == 3
     cell = meta["cell"]
     query = row // cell * meta["cellsAcross"] + column // cell
-    assert page.readout.startswith(f"The patch at row {row // cell * cell}, column {column // cell * cell}, layer 11")
+    assert page.readout.startswith(f"{CELL} at row {row // cell * cell}, column {column // cell * cell}, layer 11")
     agrees(page, seen, meta, query=query, layer=11)
 
 
@@ -259,7 +261,7 @@ def test_the_keyboard_does_everything(page: Opened, seen: Attention, meta: dict[
     for key, dy, dx in (("ArrowRight", 0, 1), ("ArrowDown", 1, 0), ("ArrowLeft", 0, -1), ("ArrowUp", -1, 0)):
         keys.press(key)
         y, x = y + dy, x + dx
-        assert page.readout.startswith(f"The patch at row {y * cell}, column {x * cell}, layer 11, mean of heads")
+        assert page.readout.startswith(f"{CELL} at row {y * cell}, column {x * cell}, layer 11, mean of heads")
         agrees(page, seen, meta, query=y * across + x, layer=11)
     keys.press("4")
     keys.press("PageDown")
@@ -282,7 +284,7 @@ def test_arrows_stop_at_the_edge(page: Opened, meta: dict[str, Any]) -> None:
         page.page.keyboard.press("ArrowLeft")
     for _ in range(meta["cellsDown"] + 3):
         page.page.keyboard.press("ArrowUp")
-    assert page.readout.startswith("The patch at row 0, column 0,")
+    assert page.readout.startswith(f"{CELL} at row 0, column 0,")
 
 
 def test_the_browsers_own_keys_are_left_to_it(page: Opened) -> None:
@@ -303,12 +305,12 @@ def test_a_click_pins_and_lets_go(page: Opened, meta: dict[str, Any]) -> None:
     mouse.move(*page.at(12, 20, meta))
     assert page.readout == pinned
     mouse.click(*page.at(12, 20, meta))
-    assert page.readout.startswith("The patch at row 12, column 20")
+    assert page.readout.startswith(f"{CELL} at row 12, column 20")
     assert "Pinned" in page.readout
     page.page.keyboard.press("Enter")
     assert "Pinned" not in page.readout
     mouse.move(*page.at(6, 8, meta))
-    assert page.readout.startswith("The patch at row 6, column 8")
+    assert page.readout.startswith(f"{CELL} at row 6, column 8")
     page.page.click("#cls")
     assert page.readout.startswith("CLS")
     assert "Pinned" not in page.readout
@@ -334,7 +336,7 @@ def test_a_phone(browser: Browser, dinov2_report: Path, meta: dict[str, Any]) ->
         assert one.page.evaluate("document.documentElement.scrollWidth") <= 390
         before = one.page.evaluate("heat.toDataURL()")
         one.page.touchscreen.tap(*one.at(8, 14, meta))
-        assert one.readout.startswith("The patch at row 8, column 14")
+        assert one.readout.startswith(f"{CELL} at row 8, column 14")
         assert one.page.evaluate("heat.toDataURL()") != before
         one.page.tap("#thumbs button[title='layer 5, head 2']")
         assert "layer 5, head 2" in one.readout

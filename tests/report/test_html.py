@@ -266,9 +266,9 @@ def test_the_colours_of_text_can_be_read_in_light_and_dark() -> None:
 def test_the_page_says_what_was_done_to_the_numbers(
     looked: Render, planted_look: Look, page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "Values are kept to 1/255 of each map's maximum. Full precision: arrays.npz" in page.shown
+    assert "Values are kept to 1/255 of each map's maximum. arrays.npz holds the CLS rows in full" in page.shown
     monkeypatch.setattr("regard.report.html.encode", lambda seen: encode(replace(seen, cell=2), 0))
     assert (
         "Values are kept to 1/63 of each map's maximum; queries are averaged over cells of 2 x 2 patches; keys are "
-        "summed over 4 x 4. Full precision:"
+        "summed over 4 x 4. arrays.npz holds"
     ) in Page(render(Drawn(planted_look))).shown.replace("\N{MULTIPLICATION SIGN}", "x")

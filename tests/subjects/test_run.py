@@ -21,7 +21,7 @@ def test_explain_counts_forwards_and_keeps_the_target() -> None:
     cam = rg.explain(PlantedCNN(), X, method="gradcam", target=1)
     assert (cam.target, cam.forwards, cam.unit) == ("class 1", 4, "logit")
     rolled = rg.explain(PlantedViT(), X, method="rollout")
-    assert (rolled.target, rolled.forwards, rolled.settings) == (None, 2, {"query": 0, "residual": 0.5})
+    assert (rolled.target, rolled.forwards, rolled.settings) == (None, 2, {"query": None, "residual": 0.5})
     assert rolled.site == "blocks.0.attn .. blocks.1.attn"
 
 

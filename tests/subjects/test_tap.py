@@ -2,15 +2,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 import regard as rg
+from regard.core.intercept import Mechanisms
 from regard.errors import CallError
 from regard.layout import Grid
 from regard.mechanisms import ALL
-from regard.subjects.tap import Place, auto_place, block_of, tap
+from regard.subjects.tap import Place, auto_place, block_of, channels_last, tap
 from regard.testing.planted import PlantedCNN, PlantedViT, planted_pictures
 
 X = planted_pictures([(2, 5), (6, 6)], dtype=torch.float64)
@@ -74,6 +76,72 @@ def test_places_are_chosen_by_what_runs() -> None:
     assert auto_place(PlantedCNN().double(), ALL, X) == Place("features", False, None)
     cnn = rg.model("random:resnet18")
     assert str(auto_place(cnn, ALL, torch.zeros(1, 3, 64, 64))) == "layer4"
+
+
+@pytest.mark.parametrize(
+    ("shape", "found"),
+    [
+        ((2, 768, 7, 7), False),
+        ((2, 7, 7, 768), True),
+        ((2, 5, 224, 224), False),
+        ((2, 3, 197, 197), None),  # an attention matrix
+        ((2, 1, 50, 19), None),
+        ((2, 49, 96, 1), None),
+        ((2, 8, 1, 1), None),
+        ((6, 32, 14, 14), None),
+        ((2, 49, 768), None),
+    ],
+)
+def test_a_map_is_the_picture_made_smaller(shape: tuple[int, ...], found: bool | None) -> None:
+    assert channels_last(torch.empty(shape, device="meta"), torch.empty(2, 3, 224, 224, device="meta")) is found
+
+
+def test_oblong_maps_keep_their_sides() -> None:
+    x = torch.empty(1, 3, 280, 420, device="meta")
+    assert channels_last(torch.empty(1, 9, 20, 30, device="meta"), x) is False
+    assert channels_last(torch.empty(1, 20, 30, 9, device="meta"), x) is True
+    assert channels_last(torch.empty(1, 9, 30, 20, device="meta"), x) is None
+
+
+def test_channels_last_is_turned() -> None:
+    swin = rg.model("random:swin_tiny_patch4_window7_224")
+    x = rg.image("sample:coffee", like=swin)
+    heat = rg.explain(swin, x, method="gradcam", target=3)
+    assert (heat.values.shape, heat.site) == ((1, 7, 7), "norm")
+    kept: dict[str, torch.Tensor] = {}
+
+    def keep(_: nn.Module, __: Any, out: torch.Tensor) -> None:
+        out.retain_grad()
+        kept["out"] = out
+
+    hook = swin.norm.register_forward_hook(keep)  # type: ignore[union-attr]
+    swin(x)[0, 3].backward()
+    hook.remove()
+    swin.zero_grad()
+    out, grad = kept["out"].detach(), kept["out"].grad
+    assert grad is not None
+    slow = (out * grad.mean((1, 2), keepdim=True)).sum(-1)
+    torch.testing.assert_close(torch.from_numpy(heat.values), slow, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["mixer_s32_224", "hiera_tiny_224", "levit_128s"])
+def test_a_stem_is_not_the_model(name: str) -> None:
+    model = rg.model(f"random:{name}")
+    x = rg.image("sample:coffee", like=model)
+    with pytest.raises(CallError, match="near its input, has an output"):
+        auto_place(model, Mechanisms(calls={}, opens={}, by_hand=lambda *_: None), x)
+
+
+def test_blocks_of_a_vit_can_be_named_as_they_are_reported() -> None:
+    vit = rg.model("random:vit_tiny_patch16_224")
+    x = rg.image("sample:coffee", like=vit)
+    auto = rg.explain(vit, x, method="gradcam", target=3)
+    assert auto.site == "input of blocks.11"
+    named = rg.explain(vit, x, method="gradcam", target=3, site="input of blocks.11")
+    np.testing.assert_array_equal(auto.values, named.values)
+    earlier = rg.explain(vit, x, method="gradcam", target=3, site="blocks.10")
+    np.testing.assert_allclose(earlier.values, auto.values, rtol=1e-5)  # what leaves block 10 enters block 11
+    assert rg.explain(vit, x, method="gradcam", target=3, site="blocks.4").site == "blocks.4"
 
 
 def test_models_without_a_map_are_refused() -> None:

@@ -58,3 +58,16 @@ def test_class_scores_in_whatever_models_return(output: object) -> None:
 def test_what_is_no_class_scores(output: object, told: str) -> None:
     with pytest.raises(LayoutError, match=f"the model returns {told}"):
         logits_of(output)
+
+
+@pytest.mark.parametrize("goal", [1.5, [1, 2], True])
+def test_a_target_is_an_index_or_a_name(goal: object) -> None:
+    with pytest.raises(MethodError, match=f"got {type(goal).__name__}"):
+        choose(goal, torch.zeros(1, 3), ())
+
+
+def test_whole_words_are_offered_first() -> None:
+    classes = ["bullfrog, Rana catesbeiana", "oystercatcher", "tiger cat", "Persian cat", "cathedral"]
+    with pytest.raises(MethodError, match="'cat' names 5 classes") as caught:
+        choose("cat", torch.zeros(1, 5), classes)
+    assert caught.value.hint.startswith("one of 'tiger cat' (2), 'Persian cat' (3), 'bullfrog")

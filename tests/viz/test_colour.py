@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from matplotlib import colormaps
 
-from regard.viz.colour import as_rgb, limits, outline, overlay, resize
+from regard.errors import LayoutError
+from regard.viz.colour import as_bytes, as_rgb, limits, outline, overlay, resize
 
 PHOTO = np.full((4, 8, 3), (200, 100, 0), dtype=np.uint8)
 
@@ -123,3 +124,12 @@ def test_components_become_colours_stretched_over_their_own_range() -> None:
     np.testing.assert_allclose(rgb[..., 1], 1 - rgb[..., 0], atol=1e-12)
     assert not rgb[..., 2].any(), "a constant component has no colour"
     assert not as_rgb(planes[:1])[..., 1:].any()
+
+
+def test_photos_to_draw_on_are_bytes_or_shares() -> None:
+    photo = np.random.default_rng(0).integers(0, 256, (4, 5, 3), dtype=np.uint8)
+    assert as_bytes(photo) is photo
+    np.testing.assert_array_equal(as_bytes(photo.astype(np.float32) / 255), photo)
+    for wrong, told in ((photo.astype(np.float32), "not 0..1"), (photo[..., 0], r"got \[4, 5\]"), (photo[None], "got")):
+        with pytest.raises(LayoutError, match=told):
+            as_bytes(wrong)

@@ -14,7 +14,7 @@ from regard.layout import Grid
 from regard.results import Table
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Reading:
     """What was kept of one call: facts about it, and named tensors.
 
@@ -38,6 +38,11 @@ class Reading:
     values: dict[str, Tensor]
     gives: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        kept = " ".join(self.values) or "nothing kept"
+        grid = f" on {self.grid}" if self.grid else ""
+        return f"Reading({self.address}: {self.heads} heads, {self.queries} x {self.keys}{grid}; {kept})"
+
     @property
     def address(self) -> str:
         """`site`, or `site[i]` for a site's further calls."""
@@ -52,7 +57,7 @@ class Reading:
         return self.values[name]
 
 
-@dataclass
+@dataclass(repr=False)
 class Record:
     """All readings of a watch, in the order of the calls; empty until the model has run."""
 
@@ -61,6 +66,10 @@ class Record:
     not_covered: Counter[str] = field(default_factory=Counter)
     patch_site: str | None = None
     seen: list[str] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        other = f", {sum(self.not_covered.values())} not covered" if self.not_covered else ""
+        return f"Record({len(self.readings)} calls, {self.bytes / 2**20:.1f} MiB{other})"
 
     def __iter__(self) -> Iterator[Reading]:
         return iter(self.readings)

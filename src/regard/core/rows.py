@@ -12,6 +12,19 @@ from regard.errors import CallError
 from regard.layout import Grid
 
 
+def query_of(grid: Grid, query: int | None) -> int:
+    """The query asked for; None is CLS, where there is one."""
+    if query is None and grid.prefix == 0:
+        raise CallError(
+            "this model has no CLS token whose attention could stand for the picture's",
+            hint="query=0 .. for one patch, or watch(model, keep='received')",
+        )
+    chosen = query or 0
+    if not -grid.tokens <= chosen < grid.tokens:
+        raise CallError(f"no query {chosen}: there are {grid.tokens} tokens", hint=f"0 .. {grid.tokens - 1}")
+    return chosen
+
+
 def call_of(reading: Reading) -> Call:
     """The call behind a reading that kept its weights, or q, k and bias (values are not needed for attention)."""
     kept = reading.values

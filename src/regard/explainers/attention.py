@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from regard.core.record import Record
-from regard.core.rows import attention_rows, last_on_grid
+from regard.core.rows import attention_rows, last_on_grid, query_of
+from regard.errors import CallError
 from regard.registry import method
 from regard.subjects.values import MapValues
 
@@ -20,12 +21,12 @@ from regard.subjects.values import MapValues
     unit="share of attention",
 )
 def attention(
-    record: Record, *, layer: int = -1, head: int = -1, query: int = 0, fuse: Literal["mean", "max"] = "mean"
+    record: Record, *, layer: int = -1, head: int = -1, query: int | None = None, fuse: Literal["mean", "max"] = "mean"
 ) -> MapValues:
     """Attention of one query token over the patches, in one layer.
 
     a_j = fuse_h p^(l,h)_qj for patch keys j; layer counts the layers on the grid (negative from the
-    end), head -1 fuses all heads, query 0 is CLS where the model has one. Gives `[B, h, w]`; with
+    end), head -1 fuses all heads, query None is CLS, which the model must have. Gives `[B, h, w]`; with
     prefix tokens its sum is below 1 by what falls on them.
 
     Source: Caron et al. 2021, "Emerging Properties in Self-Supervised Vision Transformers".
@@ -36,10 +37,12 @@ def attention(
     (1, 14, 14)
     """
     reading = last_on_grid(record, layer)
-    rows = attention_rows(reading, query)
+    assert reading.grid is not None
+    rows = attention_rows(reading, query_of(reading.grid, query))
+    if not -1 <= head < reading.heads:
+        raise CallError(f"no head {head} at {reading.address}: it has {reading.heads}", hint="-1 for all of them")
     if head >= 0:
         fused = rows[:, head]
     else:
         fused = rows.mean(1) if fuse == "mean" else rows.amax(1)
-    assert reading.grid is not None
     return MapValues(reading.grid.to_map(fused), reading.grid, site=reading.address)

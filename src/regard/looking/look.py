@@ -31,8 +31,10 @@ from regard.registry import find
 from regard.results import Map, Parts
 from regard.subjects import run
 from regard.subjects.bank import Draw
-from regard.subjects.forward import Subject
+from regard.subjects.forward import Subject, untouched
 from regard.subjects.target import Goal
+
+MOST_PATCHES = 4096
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,14 @@ class Settings:
     steps: int = 12
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        if not 1 <= self.patches <= MOST_PATCHES:
+            raise LayoutError(
+                f"a look at {self.patches} patches", hint=f"1 .. {MOST_PATCHES}: time and memory grow with their square"
+            )
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Look:
     """One photo, one model: pictures, maps, tables, scores, words, doubts."""
 
@@ -66,6 +74,11 @@ class Look:
     trust: tuple[Line, ...]
     refusals: Mapping[str, str]
     seconds: Mapping[str, float]
+
+    def __repr__(self) -> str:
+        levels = [line.level for line in self.trust]
+        counts = ", ".join(f"{levels.count(level)} {level}" for level in ("good", "note", "warn"))
+        return f"Look({self.name}, {self.facts.name}: {self.lead} Trust: {counts})"
 
     @property
     def seen(self) -> NDArray[np.uint8]:
@@ -99,6 +112,10 @@ class Looker:
 
         source: what to give `regard.image` to read the photo again, if there is such a text.
         """
+        with untouched(self.model):
+            return self._look(picture, source)
+
+    def _look(self, picture: Picture, source: str) -> Look:
         clock = Clock()
         with clock("preparing the photo"):
             prepared = prepare(picture, self.facts, patches=self.settings.patches)
@@ -294,6 +311,9 @@ def _beats_chance(name: str, verdict: Verdict) -> Line:
     told = f"{name.capitalize()} {score.value:.3f} ({score.direction} is better)"
     if score.p is None or score.interval is None:
         return Line("note", name, f"{told}; no random maps were drawn, so chance is not known.")
+    least = 1 / (1 + score.n)
+    if least > 0.05:
+        return Line("note", name, f"{told}; {score.n} random maps are too few: p cannot fall below {least:.2g}.")
     better = score.p <= 0.05
     return Line(
         "good" if better else "warn",

@@ -14,6 +14,7 @@ from regard.looking.controls import Controls
 from regard.results import Map
 
 Level = Literal["good", "note", "warn"]
+GATHERED = 2 / 9  # in one ninth: twice its fair share
 
 
 @dataclass(frozen=True)
@@ -78,14 +79,25 @@ def concentration(values: NDArray[np.floating], share: float = 0.5) -> float:
     return float((np.searchsorted(held, share) + 1) / ordered.size)
 
 
+def ninths(values: NDArray[np.floating], grid: Grid) -> NDArray[np.float64]:
+    """The share of a map's mass in each ninth of the picture, `[3, 3]`; a cell across a border counts in parts."""
+    weight = np.abs(values) / max(float(np.abs(values).sum()), 1e-30)
+    inside: NDArray[np.float64] = _thirds(grid.h) @ weight @ _thirds(grid.w).T
+    return inside
+
+
+def _thirds(n: int) -> NDArray[np.float64]:
+    """How much of each of n cells lies in each third, `[3, n]`."""
+    low, high = (
+        np.maximum.outer(np.arange(3) / 3, np.arange(n) / n),
+        np.minimum.outer(np.arange(1, 4) / 3, np.arange(1, n + 1) / n),
+    )
+    return np.maximum(high - low, 0) * n
+
+
 def where(values: NDArray[np.floating], grid: Grid) -> str:
     """The ninth of the picture that holds the most of a map, in words."""
-    weight = np.abs(values) / max(float(np.abs(values).sum()), 1e-30)
-    rows = np.minimum(np.arange(grid.h) * 3 // grid.h, 2)
-    columns = np.minimum(np.arange(grid.w) * 3 // grid.w, 2)
-    ninths = np.zeros((3, 3))
-    np.add.at(ninths, (rows[:, None], columns[None]), weight)
-    row, column = divmod(int(ninths.argmax()), 3)
+    row, column = divmod(int(ninths(values, grid).argmax()), 3)
     if (row, column) == (1, 1):
         return "the centre"
     vertical, sideways = ("top", "middle", "bottom")[row], ("left", "centre", "right")[column]
@@ -96,8 +108,10 @@ def lead(seen: Attention) -> str:
     """The first sentence of the report."""
     last = seen.maps()[-1].mean(0)
     subject = "The CLS token's attention" if seen.who == "CLS" else "Attention"
+    gathered = ninths(last, seen.grid).max() >= GATHERED
+    place = f"gathers around {where(last, seen.grid)}" if gathered else "spreads over the picture"
     return (
-        f"{subject} in the last layer gathers around {where(last, seen.grid)}: half of what falls on the picture "
+        f"{subject} in the last layer {place}: half of what falls on the picture "
         f"lies on {100 * concentration(last):.0f} % of it."
     )
 

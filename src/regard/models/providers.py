@@ -157,6 +157,10 @@ def from_hf(name: str) -> Loaded:
     except ImportError as error:
         raise ExtraError.missing("transformers", "hf", f"hf:{name}") from error
     folder = Path(name).expanduser()
+    if name.startswith((".", "/", "~")) and not folder.is_dir():
+        raise DataError(
+            f"no folder '{name}'", hint="hf:FOLDER as save_pretrained wrote it, or hf:OWNER/NAME of the hub"
+        )
     source = str(folder) if folder.is_dir() else name
     with _hub(f"hf:{name}", local=folder.is_dir()), _no_bars():
         config = transformers.AutoConfig.from_pretrained(source)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from regard import __version__, files
-from regard.errors import RegardError
+from regard.errors import DataError, RegardError
 from regard.looking.look import Looker, Settings, printable
 from regard.models.picture import SAMPLES, read_picture
 from regard.progress import track
@@ -33,6 +33,7 @@ class Done:
 
 def look_at(sources: Sequence[str], settings: Settings, out: Path, *, fresh: bool = False) -> list[Done]:
     """Look at every photo; one that fails does not stop the others. The model is loaded when first needed."""
+    _make_folder(out)
     looker: Looker | None = None
     done: list[Done] = []
     for source, name in track(list(zip(sources, folder_names(sources), strict=True)), "photos"):
@@ -53,6 +54,15 @@ def look_at(sources: Sequence[str], settings: Settings, out: Path, *, fresh: boo
     if len(done) > 1:
         write_index(out, [entry(one) for one in done])
     return done
+
+
+def _make_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"cannot write to '{out}': {error.strerror}", hint="--out FOLDER, one that you may write to"
+        ) from error
 
 
 def folder_names(sources: Sequence[str]) -> list[str]:

@@ -34,7 +34,7 @@ class Draw:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.orders < 0:
+        if self.steps < 2 or self.orders < 0:  # one step has only the ends, which all maps share
             raise LayoutError(
                 f"a curve of {self.steps} steps held against {self.orders} random maps", hint="steps=16, orders=99"
             )

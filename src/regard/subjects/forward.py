@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from regard.core.intercept import Mechanisms
+from regard.errors import LayoutError
 from regard.subjects.target import Goal, choose, logits_of
 
 
@@ -21,6 +23,32 @@ class Subject:
     x: Float[Tensor, "b c H W"]
     mechanisms: Mechanisms
     classes: Sequence[str] = ()
+
+
+def check_pictures(model: nn.Module, x: object) -> None:
+    """Refuse what a model would answer with a traceback: no tensor, no batch axis, another type."""
+    if not isinstance(x, Tensor):
+        raise LayoutError(
+            f"pictures are a tensor [B, C, H, W], got {type(x).__name__}", hint="x = regard.image(path, like=model)"
+        )
+    if x.ndim == 3 and x.shape[0] in (1, 3):
+        raise LayoutError(f"one picture {list(x.shape)} without a batch axis", hint="x[None]")
+    first = next(model.parameters(), None)
+    if first is not None and x.is_floating_point() and x.dtype != first.dtype:
+        raise LayoutError(f"pictures in {x.dtype}, the model in {first.dtype}", hint=f"x.to({first.dtype})")
+
+
+@contextmanager
+def untouched(model: nn.Module) -> Iterator[None]:
+    """Put back what a forward in training mode moves: the statistics of batch normalisation, and other buffers."""
+    training = any(module.training for module in model.modules())
+    kept = [(buffer, buffer.clone()) for buffer in model.buffers()] if training else []
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for buffer, before in kept:
+                buffer.copy_(before)
 
 
 class Forward:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from regard.core.record import Record
@@ -19,11 +21,12 @@ from regard.results import Map, Parts, Score
 from regard.subjects.bank import Draw, OrderBank, make_bank
 from regard.subjects.degenerate import why_degenerate
 from regard.subjects.forward import Forward, Subject
-from regard.subjects.tap import Place, auto_place, tap
+from regard.subjects.tap import auto_place, place_at, tap
 from regard.subjects.target import Goal, Target, choose, logits_of
 from regard.subjects.values import MapValues, ScoreValues
 
 FEATURES = ("q", "k", "v")
+TRAINING = "the model is in training mode: dropout and batch statistics act"
 
 
 def explain(chosen: Chosen, on: Subject, *, target: Goal = None, site: str | None = None, seed: int = 0) -> Map:
@@ -40,7 +43,8 @@ def explain(chosen: Chosen, on: Subject, *, target: Goal = None, site: str | Non
         given["record"] = record
         forwards += 1
     if "layer" in card.subjects:
-        place = Place(site, at_input=False, grid=None) if site else auto_place(on.model, on.mechanisms, on.x)
+        find = partial(place_at, site) if site else auto_place
+        place = find(on.model, on.mechanisms, on.x)
 
         def score_of(output: Any) -> Tensor:
             logits = logits_of(output)
@@ -48,7 +52,7 @@ def explain(chosen: Chosen, on: Subject, *, target: Goal = None, site: str | Non
             return aims[-1].pick(logits)
 
         given["layer"], _ = tap(on.model, on.x, place, score_of)
-        forwards += 1 if site else 2
+        forwards += 2
     values = chosen.function(*(given[name] for name in card.subjects))
     made = to_map(values, chosen, forwards=forwards * on.x.shape[0], seconds=time.perf_counter() - start)
     aim = aims[-1] if aims else None
@@ -57,12 +61,13 @@ def explain(chosen: Chosen, on: Subject, *, target: Goal = None, site: str | Non
         target=aim.label if aim else None,
         target_index=aim.index if aim else None,
         seed=seed if "generator" in card.subjects else None,
+        warnings=(*made.warnings, *([TRAINING] if on.model.training else [])),
     )
 
 
 def to_map(values: MapValues, chosen: Chosen, *, forwards: int, seconds: float) -> Map:
     """Wrap an explainer's values; a degenerate map carries the reason as a warning."""
-    array = values.values.detach().cpu().numpy()
+    array = _array(values.values)
     reasons = (why_degenerate(one) for one in array)
     return Map(
         values=array,
@@ -74,7 +79,7 @@ def to_map(values: MapValues, chosen: Chosen, *, forwards: int, seconds: float) 
         forwards=forwards,
         seconds=seconds,
         gap=values.gap,
-        se=None if values.se is None else values.se.cpu().numpy(),
+        se=None if values.se is None else _array(values.se),
         warnings=tuple(f"map {i}: {reason}" for i, reason in enumerate(reasons) if reason),
     )
 
@@ -147,6 +152,7 @@ def parts(chosen: Chosen, record: Record, *, features: str = "k") -> Parts:
     reading = last_on_grid(record, -1)
     assert reading.grid is not None
     tokens = reading[features].transpose(1, 2).flatten(2)[:, reading.grid.prefix :]
+    tokens = tokens.to(torch.promote_types(tokens.dtype, torch.float32))
     given = {"features": tokens, "grid": reading.grid}
     found = chosen.function(*(given[name] for name in chosen.card.subjects))
     return Parts(
@@ -162,3 +168,9 @@ def parts(chosen: Chosen, record: Record, *, features: str = "k") -> Parts:
         forwards=tokens.shape[0],
         seconds=time.perf_counter() - start,
     )
+
+
+def _array(values: Tensor) -> NDArray[Any]:
+    """NumPy has no bfloat16."""
+    values = values.detach().cpu()
+    return (values.float() if values.dtype == torch.bfloat16 else values).numpy()

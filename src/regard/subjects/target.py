@@ -45,9 +45,14 @@ def logits_of(output: Any) -> Float[Tensor, "b c"]:
     return output
 
 
-def choose(goal: Goal, logits: Float[Tensor, "b c"], classes: Sequence[str]) -> Target:
+def choose(goal: object, logits: Float[Tensor, "b c"], classes: Sequence[str]) -> Target:
     """Resolve a goal against the model's own scores; None is its first choice for each picture."""
     count = logits.shape[1]
+    if goal is not None and (isinstance(goal, bool) or not isinstance(goal, int | str)):
+        raise MethodError(
+            f"a target is a class's index or name, got {type(goal).__name__} {goal!r}",
+            hint="one target for all pictures of a batch; explain x[i:i+1] for a target each",
+        )
     if goal is None:
         index = tuple(logits.argmax(1).tolist())
         return Target(index, ", ".join(dict.fromkeys(label(i, classes) for i in index)))
@@ -71,7 +76,9 @@ def by_name(goal: str, classes: Sequence[str]) -> int:
         if len(found) == 1:
             return found[0]
     if len(inside) > 1:
-        some = ", ".join(f"'{classes[i]}' ({i})" for i in inside[:4])
+        whole = [i for i in inside if wanted in classes[i].casefold().replace(",", "").split()]
+        likely = [*whole, *(i for i in inside if i not in whole)][:4]
+        some = ", ".join(f"'{classes[i]}' ({i})" for i in likely)
         raise MethodError(f"'{goal}' names {len(inside)} classes", hint=f"one of {some}, or its index")
     names = [part.strip() for name in classes for part in name.split(",")]
     raise MethodError.unknown("class", goal, names, see="its index")

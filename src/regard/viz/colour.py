@@ -10,6 +10,8 @@ from matplotlib.colors import Colormap
 from numpy.typing import NDArray
 from PIL import Image
 
+from regard.errors import LayoutError
+
 SEQUENTIAL, DIVERGING, TABLE = "inferno", "coolwarm", "viridis"
 Array = NDArray[Any]
 
@@ -38,6 +40,23 @@ def resize(values: Array, size: tuple[int, int], *, smooth: bool = False) -> Arr
         for i in range(planes.shape[2])
     ]
     return scaled[0] if values.ndim == 2 else np.stack(scaled, axis=-1)
+
+
+def as_bytes(photo: Array) -> Array:
+    """A photo `[H, W, 3]` as uint8; floats are taken to lie in 0..1."""
+    if photo.ndim != 3 or photo.shape[-1] != 3:
+        raise LayoutError(
+            f"a photo to draw on is [H, W, 3], got {list(photo.shape)}",
+            hint="x[0].permute(1, 2, 0).numpy() of a picture",
+        )
+    if photo.dtype == np.uint8:
+        return photo
+    if not (photo.min() >= 0 and photo.max() <= 1):
+        raise LayoutError(
+            f"a photo of floats in {photo.min():.3g}..{photo.max():.3g}, not 0..1",
+            hint="regard.image(path) without like= gives the photo itself, regard.look(...).seen what the model saw",
+        )
+    return (photo * 255).round().astype(np.uint8)
 
 
 def overlay(photo: Array, values: Array, *, strength: float = 0.8, smooth: bool = False) -> Array:

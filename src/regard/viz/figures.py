@@ -10,7 +10,7 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from regard.viz.colour import TABLE, as_rgb, limits, outline, overlay, resize
+from regard.viz.colour import TABLE, as_bytes, as_rgb, limits, outline, overlay, resize
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,7 +29,7 @@ def plot_map(result: Map, *, ax: Axes | None, over: Array | None, index: int) ->
     ax = _axes(ax)
     values = result.values[index]
     if over is not None:
-        ax.imshow(overlay(over, values))
+        ax.imshow(overlay(as_bytes(np.asarray(over)), values))
     else:
         low, high, colours = limits(values)
         drawn = ax.imshow(values, cmap=colours, vmin=low, vmax=high)
@@ -44,7 +44,7 @@ def plot_parts(result: Parts, *, ax: Axes | None, over: Array | None, index: int
     ax = _axes(ax)
     values = result.values[index]
     if result.mask is not None and over is not None:
-        ax.imshow(outline(over, result.mask[index]))
+        ax.imshow(outline(as_bytes(np.asarray(over)), result.mask[index]))
     elif values.shape[0] >= 2:
         ax.imshow(as_rgb(values))
     else:

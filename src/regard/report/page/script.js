@@ -130,7 +130,8 @@
     let best = 0;
     for (let k = 1; k < K; k++) if (values[k] > values[best]) best = k;
     const y = Math.floor(state.query / cellsAcross) * cell, x = (state.query % cellsAcross) * cell;
-    const who = state.query === CLS ? "CLS" : `The patch at row ${y}, column ${x}`;
+    const what = cell > 1 ? `The ${cell} × ${cell} patches at row ${y}, column ${x}` : `The patch at row ${y}, column ${x}`;
+    const who = state.query === CLS ? "CLS" : what;
     const head = state.head < 0 ? "mean of heads" : `head ${state.head}`;
     const rest = meta.prefix ? `; ${(100 * Math.max(0, 1 - sum)).toFixed(0)} % goes to CLS${meta.prefix > 1 ? " and registers" : ""}` : "";
     readout.textContent =
