@@ -152,6 +152,22 @@ def test_the_lead_tells_where_and_how_concentrated(seen: Attention) -> None:
     assert words.lead(found).startswith("Attention in the last layer gathers around ")
 
 
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (np.kron(np.ones((3, 3)), np.pad([[1.0]], 1)), "falls on spots in several places"),
+        (np.ones((9, 9)), "spreads over the picture"),
+        (np.pad(np.ones((1, 3)), ((0, 8), (6, 0))), "gathers around the top right"),
+    ],
+)
+def test_a_lead_does_not_claim_a_place_for_what_is_spread(values: np.ndarray, said: str) -> None:
+    found, _ = see(vit(), torch.zeros(1, 3, 32, 32))
+    assert found is not None
+    rows = np.concatenate([[0.0], values.ravel() / values.sum()])
+    shown = replace(found, grid=Grid(9, 9, prefix=1), rows=np.tile(rows, (*found.rows.shape[:2], 1)))
+    assert f"in the last layer {said}:" in words.lead(shown)
+
+
 def test_an_explanation_is_where_its_positive_values_are() -> None:
     values = np.zeros((1, 6, 9))
     values[0, 0, 0], values[0, 5, 8] = -9.0, 1.0

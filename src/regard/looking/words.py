@@ -15,6 +15,7 @@ from regard.results import Map
 
 Level = Literal["good", "note", "warn"]
 GATHERED = 2 / 9  # in one ninth: twice its fair share
+SPOTS = 0.2  # of the picture, that hold half of the attention
 
 
 @dataclass(frozen=True)
@@ -108,12 +109,12 @@ def lead(seen: Attention) -> str:
     """The first sentence of the report."""
     last = seen.maps()[-1].mean(0)
     subject = "The CLS token's attention" if seen.who == "CLS" else "Attention"
-    gathered = ninths(last, seen.grid).max() >= GATHERED
-    place = f"gathers around {where(last, seen.grid)}" if gathered else "spreads over the picture"
-    return (
-        f"{subject} in the last layer {place}: half of what falls on the picture "
-        f"lies on {100 * concentration(last):.0f} % of it."
-    )
+    half = concentration(last)
+    if ninths(last, seen.grid).max() >= GATHERED:
+        place = f"gathers around {where(last, seen.grid)}"
+    else:
+        place = "falls on spots in several places" if half <= SPOTS else "spreads over the picture"
+    return f"{subject} in the last layer {place}: half of what falls on the picture lies on {100 * half:.0f} % of it."
 
 
 def about_explanation(heat: Map) -> str:
