@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from torch.nn import functional as F
 
 import regard as rg
 from regard.core import call as call_module
-from regard.core.call import Rows
+from regard.core.call import Call, Rows
 from regard.core.watch import Probe, find_grid, parse
 from regard.errors import CallError, MethodError, SiteError
 from regard.registry import cards
@@ -171,3 +172,30 @@ def test_compiled_models_are_watched_eagerly(tiny_vit: nn.Module) -> None:
     with torch.no_grad(), rg.watch(compiled, keep="entropy") as record:
         compiled(torch.zeros(1, 3, 224, 224))
     assert [r.site for r in record][:1] == ["blocks.0.attn"]
+
+
+def test_only_the_rows_that_are_looked_at_are_computed(monkeypatch: pytest.MonkeyPatch, tiny_vit: nn.Module) -> None:
+    computed: list[tuple[int, int | None]] = []
+    genuine = Call.logits
+
+    def logits(self: Call, start: int = 0, stop: int | None = None, **rest: Any) -> torch.Tensor:
+        computed.append((start, stop))
+        return genuine(self, start, stop, **rest)
+
+    monkeypatch.setattr(Call, "logits", logits)
+    x = torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    keep = {"cls": rg.probes.row, "some": functools.partial(rg.probes.row, queries=(7, 0, 196))}
+    with torch.no_grad(), rg.watch(tiny_vit, "blocks.3.attn", keep=keep) as few:
+        tiny_vit(x)
+    assert [one for one in computed if one != (0, 1)] == [(7, 8), (196, 197)]
+    with torch.no_grad(), rg.watch(tiny_vit, "blocks.3.attn", keep=[*keep.values(), "probs", "received"]) as all_rows:
+        tiny_vit(x)
+    probs = all_rows["blocks.3.attn"]["probs"]
+    torch.testing.assert_close(few["blocks.3.attn"]["cls"], probs[:, :, [0]], rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(few["blocks.3.attn"]["some"], probs[:, :, [7, 0, 196]], rtol=1e-5, atol=1e-7)
+    with (
+        pytest.raises(CallError, match="no query 197"),
+        torch.no_grad(),
+        rg.watch(tiny_vit, keep=functools.partial(rg.probes.row, queries=(197,))),
+    ):
+        tiny_vit(x)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import regard as rg
 from regard.core.track import Logits, Product
-from regard.mechanisms.eager import eager, number_of_heads, operands
+from regard.mechanisms.eager import eager, operands
 
 
 def captured(model: nn.Module, x: Any, name: str) -> dict[str, Tensor]:
@@ -128,16 +128,6 @@ def test_channel_attention_is_a_call_without_a_grid() -> None:
     across = [r for r in record if ".attn" in r.site and r.queries == r.keys < 100]
     assert len(across) == 12
     assert all(r.grid is None for r in across)
-
-
-@pytest.mark.parametrize("name", ["num_heads", "num_attention_heads", "n_heads", "heads", "nhead"])
-def test_modules_tell_their_number_of_heads(name: str) -> None:
-    module = nn.Identity()
-    assert number_of_heads(module) is None
-    setattr(module, name, 3)
-    assert number_of_heads(module) == 3
-    setattr(module, name, 0)
-    assert number_of_heads(module) is None
 
 
 def test_merged_heads_are_told_apart_by_the_module_only() -> None:

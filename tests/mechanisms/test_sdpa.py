@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
 
 from regard.core.call import Call
 from regard.mechanisms.sdpa import sdpa
+
+NOBODY = nn.Identity()  # a module that tells nothing of heads
 
 
 def draw(*shape: int) -> torch.Tensor:
@@ -14,8 +17,9 @@ def draw(*shape: int) -> torch.Tensor:
 
 def test_every_argument_arrives() -> None:
     q, k, v, bias = draw(2, 3, 5, 4), draw(2, 3, 6, 4), draw(2, 3, 6, 2), draw(5, 6)
-    fields = sdpa(q, k, v, bias, 0.0, False, scale=0.3)
+    fields = sdpa(NOBODY, q, q, k, v, bias, 0.0, False, scale=0.3)
     assert fields is not None
+    assert torch.equal(fields.pop("out"), q)
     call = Call(site="a", index=0, **fields)
     assert torch.equal(call.q, q)
     assert torch.equal(call.k, k)
@@ -25,17 +29,17 @@ def test_every_argument_arrives() -> None:
 
 
 def test_scale_defaults_to_the_root_of_the_head_width() -> None:
-    fields = sdpa(*(draw(1, 1, 2, 16),) * 3, is_causal=True)
+    fields = sdpa(NOBODY, *(draw(1, 1, 2, 16),) * 4, is_causal=True)
     assert fields is not None
     assert (fields["scale"], fields["causal"]) == (0.25, True)
 
 
 def test_keys_are_broadcast_over_the_batch() -> None:
-    fields = sdpa(draw(4, 2, 3, 8), draw(1, 2, 3, 8), draw(1, 2, 3, 8))
+    fields = sdpa(NOBODY, draw(4, 2, 3, 8), draw(4, 2, 3, 8), draw(1, 2, 3, 8), draw(1, 2, 3, 8))
     assert fields is not None
     assert {fields[name].shape[0] for name in "qkv"} == {4}
 
 
 def test_a_missing_head_axis_is_not_guessed() -> None:
-    assert sdpa(*(draw(6, 3, 8),) * 3) is None
-    assert sdpa(*(draw(2, 2, 6, 3, 8),) * 3) is None
+    assert sdpa(NOBODY, *(draw(6, 3, 8),) * 4) is None
+    assert sdpa(NOBODY, *(draw(2, 2, 6, 3, 8),) * 4) is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -137,14 +137,22 @@ class Call:
         step = max(1, BLOCK // max(1, self.batch * self.heads * self.keys))
         for start in range(0, self.queries, step):
             stop = min(start + step, self.queries)
-            if self.weights is not None:
-                probs = self.probs(start, stop)
-                yield Rows(start, probs.log(), probs, self.queries, masked=True)
-                continue
-            shape = (self.batch, self.heads, stop - start, self.keys)
-            kept = [workspace.lend(name, shape, self._keys_per_head) for name in ("logits", "probs")]
-            logits = self.logits(start, stop, out=kept[0])
-            yield Rows(start, logits, self._softmax(logits, out=kept[1]), self.queries, self.may_forbid)
+            yield self._rows(start, stop, workspace)
+
+    def single_rows(self, queries: Sequence[int]) -> Iterator[Rows]:
+        """Chosen query rows, one at a time: all that a probe of a few rows costs. One that is not there is empty."""
+        for query in queries:
+            at = query if 0 <= query < self.queries else self.queries
+            yield self._rows(at, min(at + 1, self.queries), Workspace())
+
+    def _rows(self, start: int, stop: int, workspace: Workspace) -> Rows:
+        if self.weights is not None:
+            probs = self.probs(start, stop)
+            return Rows(start, probs.log(), probs, self.queries, masked=True)
+        shape = (self.batch, self.heads, stop - start, self.keys)
+        kept = [workspace.lend(name, shape, self._keys_per_head) for name in ("logits", "probs")]
+        logits = self.logits(start, stop, out=kept[0])
+        return Rows(start, logits, self._softmax(logits, out=kept[1]), self.queries, self.may_forbid)
 
 
 class Workspace:

@@ -30,7 +30,8 @@ PATCHIFIERS = frozenset({torch.conv1d, torch.conv2d, torch.conv3d})
 class Mechanisms:
     """How models compute attention: functions that are a call, and functions that hide one.
 
-    calls: torch function -> parser of its arguments into the fields of a `Call` (None: not readable).
+    calls: torch function -> parser of (module, output, its arguments) into the fields of a `Call` and its
+        output in the canonical view (None: not readable).
     opens: torch function -> an equal function that makes its inner calls visible.
     by_hand: a product of weights and values, and the module that made it, into the fields of a `Call`.
     """
@@ -87,11 +88,11 @@ class Interceptor(TorchFunctionMode):
         site = self._address()
         if site is None:
             return out
-        fields = self.mechanisms.calls[func](*args, **kwargs)
+        fields = self.mechanisms.calls[func](self.modules[site], out, *args, **kwargs)
         if fields is None:
-            self.not_covered[f"{site}: {func.__name__} with operands that are not [B, H, N, D]"] += 1
-            return out
-        self._hand_over(site, fields, out)
+            self.not_covered[f"{site}: {func.__name__} with operands whose head axis is not known"] += 1
+        else:
+            self._hand_over(site, fields)
         return out
 
     def _by_hand(self, product: Product) -> None:
@@ -103,11 +104,10 @@ class Interceptor(TorchFunctionMode):
             shape = list(product.weights.shape)
             self.not_covered[f"{site}: attention by hand whose weights {shape} have no known head axis"] += 1
             return
-        queries, width = product.out.shape[-2:]
-        out = product.out.reshape(*fields["weights"].shape[:2], queries, width)
-        self._hand_over(site, fields, out)
+        self._hand_over(site, fields)
 
-    def _hand_over(self, site: str, fields: dict[str, Any], out: Tensor) -> None:
+    def _hand_over(self, site: str, fields: dict[str, Any]) -> None:
+        out = fields.pop("out")
         call = Call(site=site, index=self._count[site], **fields)
         self._count[site] += 1
         with torch.no_grad(), _full_precision(out):

@@ -32,10 +32,11 @@ Keep = str | Callable[..., Any] | Sequence[str | Callable[..., Any]] | Mapping[s
 
 @dataclass(frozen=True)
 class Probe:
-    """A probe made ready: its card, and the function with its options bound."""
+    """A probe made ready: its card, the function with its options bound, and the rows it looks at, if only some."""
 
     card: Card
     function: Callable[..., Tensor]
+    queries: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,14 @@ class Plan:
     @property
     def wants_received(self) -> bool:
         return any("received" in p.card.subjects for p in self.probes.values())
+
+    @property
+    def queries(self) -> list[int] | None:
+        """The only rows that anything kept looks at; None where something looks at all of them."""
+        asked = [p.queries for p in self.by_rows.values()]
+        if self.wants_received or any(not q for q in asked):
+            return None
+        return sorted({q for some in asked for q in some or ()})
 
     @property
     def by_rows(self) -> dict[str, Probe]:
@@ -68,11 +77,11 @@ def parse(keep: Keep) -> Plan:
             fields[name] = item
         else:
             try:
-                card, function, _ = find("probes", item)
+                card, function, settings = find("probes", item)
             except MethodError as error:
                 error.hint = f"a field ({', '.join(FIELDS)}) or a probe: {error.hint}"
                 raise
-            probes[name] = Probe(card, function)
+            probes[name] = Probe(card, function, settings.get("queries"))
     return Plan(fields, probes)
 
 
@@ -160,7 +169,7 @@ def read(call: Call, out: Tensor, plan: Plan, grid: Grid | None, workspace: Work
     parts: dict[str, list[Tensor]] = {name: [] for name in plan.by_rows}
     received: list[Tensor] = []
     if plan.by_rows or plan.wants_received:
-        for rows in call.blocks(workspace):
+        for rows in call.blocks(workspace) if plan.queries is None else call.single_rows(plan.queries):
             for name, probe in plan.by_rows.items():
                 part = _run(probe, rows=rows, call=call, grid=grid, total=parts[name][0] if parts[name] else None)
                 _add(parts[name], probe, part.clone() if workspace.owns(part) else part)

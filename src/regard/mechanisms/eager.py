@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from torch import Tensor, nn
 
 from regard.core.track import Logits, Product
-
-HEADS = ("num_heads", "num_attention_heads", "n_heads", "heads", "nhead")  # what modules call their number
+from regard.mechanisms.heads import fits, layout
 
 
 def eager(product: Product, module: nn.Module) -> dict[str, Any] | None:
-    """Fields of a `Call`; None where the head axis cannot be known.
-
-    Weights `[B, H, Q, K]` are as they are; `[B H, Q, K]` are told apart by the module's own number of heads.
-    """
-    weights, values = product.weights, product.values
-    if weights.ndim == 3:
-        heads = number_of_heads(module)
-        if heads is None or weights.shape[0] % heads:
-            return None
-        weights = weights.unflatten(0, (-1, heads))
-    if weights.ndim != 4:
+    """Fields of a `Call` with its output; None where the head axis cannot be known."""
+    found = layout(tuple(product.weights.shape[:-2]), module)
+    if found is None:
         return None
-    lead = weights.shape[:2]
-    values = values.expand(*product.weights.shape[:-2], *values.shape[-2:]).reshape(*lead, *values.shape[-2:])
-    q, k = operands(product.logits, weights)
-    return {"mechanism": "by hand", "q": q, "k": k, "v": values, "weights": weights}
+    weights, values, out = (found.canonical(t) for t in (product.weights, product.values, product.out))
+    q, k = operands(product.logits, weights) if len(found.lead) <= 2 else (None, None)
+    return {"mechanism": "by hand", "q": q, "k": k, "v": values, "weights": weights, "out": out}
 
 
 def operands(logits: Logits | None, weights: Tensor) -> tuple[Tensor | None, Tensor | None]:
@@ -36,21 +25,8 @@ def operands(logits: Logits | None, weights: Tensor) -> tuple[Tensor | None, Ten
     if logits is None:
         return None, None
     left, right = logits.left, logits.right.transpose(-1, -2)
-    fits = (
-        math.prod(left.shape[:-2]) == math.prod(right.shape[:-2]) == math.prod(weights.shape[:2])
-        and left.shape[-2] == weights.shape[-2]
-        and right.shape[-2] == weights.shape[-1]
-    )
-    if not fits:
+    sizes = left.shape[-2] == weights.shape[-2] and right.shape[-2] == weights.shape[-1]
+    if not (sizes and fits(left, weights) and fits(right, weights)):
         return None, None
     lead = weights.shape[:2]
     return left.reshape(*lead, *left.shape[-2:]), right.reshape(*lead, *right.shape[-2:])
-
-
-def number_of_heads(module: nn.Module) -> int | None:
-    """What a module says of itself."""
-    for name in HEADS:
-        number = getattr(module, name, None)
-        if isinstance(number, int) and number > 0:
-            return number
-    return None

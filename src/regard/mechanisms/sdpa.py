@@ -6,11 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
+
+from regard.mechanisms.heads import common, layout
 
 
 def sdpa(
+    module: nn.Module,
+    out: Tensor,
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -21,18 +25,28 @@ def sdpa(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> dict[str, Any] | None:
-    """Fields of a `Call` from SDPA's own signature; None where the head axis cannot be known."""
-    if not query.ndim == key.ndim == value.ndim == 4:
+    """Fields of a `Call` from SDPA's own signature, with its output; None where the head axis cannot be known."""
+    lead = common(query.shape, key.shape, value.shape)
+    if lead is None:
         return None
-    batch = max(query.shape[0], key.shape[0])
+    found = layout(lead, module)
+    if found is None:
+        return None
+    if len(lead) == 2:  # with grouped queries, keys and values have heads of their own
+        q, k, v = (x.expand(lead[0], -1, -1, -1) for x in (query, key, value))
+        bias = attn_mask
+    else:
+        q, k, v = (found.canonical(x) for x in (query, key, value))
+        bias = None if attn_mask is None else found.canonical(attn_mask.expand(*lead, q.shape[2], k.shape[2]))
     return {
         "mechanism": "sdpa",
-        "q": query.expand(batch, -1, -1, -1),
-        "k": key.expand(batch, -1, -1, -1),
-        "v": value.expand(batch, -1, -1, -1),
-        "bias": attn_mask,
+        "q": q,
+        "k": k,
+        "v": v,
+        "bias": bias,
         "causal": is_causal,
         "scale": query.shape[-1] ** -0.5 if scale is None else scale,
+        "out": found.canonical(out),
     }
 
 

@@ -1,0 +1,66 @@
+"""Which axis of attention's operands holds the heads: `[..., N, D]` to the canonical `[B, H, N, D]`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+HEADS = ("num_heads", "num_attention_heads", "n_heads", "heads", "nhead")  # what modules call their number
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The leading axes of a call, and which of them holds the heads (None: heads are merged into the only one)."""
+
+    lead: tuple[int, ...]
+    axis: int | None
+    heads: int
+
+    def canonical(self, x: Tensor) -> Tensor:
+        """`[B, H, N, D]`: windows and other groups of queries are counted into the batch."""
+        x = x.expand(*self.lead, *x.shape[-2:])
+        if self.axis is None:
+            return x.unflatten(0, (-1, self.heads))
+        return x.movedim(self.axis, -3).flatten(0, -4) if len(self.lead) > 2 else x
+
+
+def layout(lead: tuple[int, ...], module: nn.Module) -> Layout | None:
+    """Two leading axes are batch and heads. Else the module's own number of heads tells; None if it does not."""
+    if len(lead) == 2:
+        return Layout(lead, 1, lead[1])
+    heads = number_of_heads(module)
+    if heads is None or not lead:
+        return None
+    if len(lead) == 1:
+        return None if lead[0] % heads else Layout(lead, None, heads)
+    fitting = [axis for axis in range(1, len(lead)) if lead[axis] == heads]
+    return Layout(lead, fitting[0], heads) if len(fitting) == 1 else None
+
+
+def common(*shapes: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Leading axes that all operands broadcast to; None where their number differs, or they do not.
+
+    Of two axes the second may differ all the same: grouped queries have more heads than their keys.
+    """
+    if len({len(shape) for shape in shapes}) != 1:
+        return None
+    sizes = list(zip(*(shape[:-2] for shape in shapes), strict=True))
+    if len(sizes) != 2 and any(size not in (1, max(axis)) for axis in sizes for size in axis):
+        return None
+    return tuple(max(axis) for axis in sizes)
+
+
+def number_of_heads(module: nn.Module) -> int | None:
+    """What a module says of itself."""
+    for name in HEADS:
+        number = getattr(module, name, None)
+        if isinstance(number, int) and number > 0:
+            return number
+    return None
+
+
+def fits(x: Tensor, weights: Tensor) -> bool:
+    """Whether an operand `[..., N, D]` has as many leading entries as canonical weights."""
+    return math.prod(x.shape[:-2]) == math.prod(weights.shape[:2])
