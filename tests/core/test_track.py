@@ -57,6 +57,8 @@ SPELLINGS: dict[str, Callable[..., Tensor]] = {
         .softmax(-1),
         v,
     ),
+    "from the other side": lambda q, k, v: (v.mT @ (q @ k.mT * 0.5 + MASK).softmax(-1).transpose(-2, -1)).mT,
+    "turned and back": lambda q, k, v: (q @ k.mT * 0.5 + MASK).softmax(-1).mT.contiguous().swapaxes(2, 3) @ v,
     "dropout and masks": lambda q, k, v: F.dropout((q @ k.mT * 0.5 + MASK).softmax(-1), 0.5, training=False) @ v,
 }
 
@@ -106,6 +108,8 @@ def test_the_weights_are_those_that_the_model_uses() -> None:
     [
         (lambda q, k, v: (q @ k.mT).softmax(-1), "softmax without a product with values"),
         (lambda q, k, v: (q @ k.mT).softmax(-2) @ v, "softmax without a product with values"),
+        (lambda q, k, v: q.mT @ (q @ k.mT).softmax(-1), "softmax without a product with values"),
+        (lambda q, k, v: (q @ k.mT).softmax(-1).mT @ q, "softmax without a product with values"),
         (lambda q, k, v: torch.einsum("bhij,bhjd->bihd", (q @ k.mT).softmax(-1), v), "softmax without a product"),
         (lambda q, k, v: (q[0] @ k[0].mT).softmax(-1) @ v[0], r"weights \[3, 5, 7\] have no known head axis"),
         (lambda q, k, v: (q[None] @ k[None].mT).softmax(-1) @ v[None], "no known head axis"),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -20,6 +20,8 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 SOFTMAXES = frozenset({torch.softmax, F.softmax, Tensor.softmax, torch.special.softmax})
 PRODUCTS = frozenset({torch.matmul, torch.bmm, Tensor.matmul, Tensor.bmm, Tensor.__matmul__})
+_MT: Any = Tensor.mT
+TURNING = frozenset({torch.transpose, Tensor.transpose, torch.swapaxes, Tensor.swapaxes, _MT.__get__})
 ADDING = frozenset({torch.baddbmm, Tensor.baddbmm})  # added + left @ right
 EINSUMS = frozenset({torch.einsum, torch.functional.einsum})
 
@@ -41,14 +43,6 @@ class Softmax:
 
 
 @dataclass(frozen=True)
-class Weights:
-    """Of a softmax over the last axis, with the product that its input came from, where it came from one."""
-
-    softmax: Softmax
-    logits: Logits | None
-
-
-@dataclass(frozen=True)
 class Product:
     """Weights times values, as the model multiplied them; out has the queries before the last axis."""
 
@@ -56,6 +50,25 @@ class Product:
     values: Tensor
     out: Tensor
     logits: Logits | None
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Of a softmax over the last axis, with the product that its input came from, where it came from one.
+
+    turned: the last two axes have changed places since, so that the queries are last.
+    """
+
+    softmax: Softmax
+    logits: Logits | None
+    turned: bool = False
+
+    def use(self, weights: Tensor, values: Tensor, out: Tensor) -> Product | None:
+        """The call that this product is, unless the same weights were on another operand before."""
+        if self.softmax.used:
+            return None
+        self.softmax.used = True
+        return Product(weights, values, out, self.logits)
 
 
 class Tracker:
@@ -76,15 +89,14 @@ class Tracker:
             return None
         operands = _operands(func, args, kwargs)
         if operands is None:
-            self._inherit(args, out)
+            self._inherit(func, args, out)
             return None
         left, right = operands
-        mark = self._marks.get(left)
-        if isinstance(mark, Weights):
-            if mark.softmax.used:  # the same weights on a second operand are no second call
-                return None
-            mark.softmax.used = True
-            return Product(left, right, out, mark.logits)
+        first, second = self._marks.get(left), self._marks.get(right)
+        if isinstance(first, Weights) and not first.turned:
+            return first.use(left, right, out)
+        if isinstance(second, Weights) and second.turned:  # v^T p^T is (p v)^T
+            return second.use(right.mT, left.mT, out.mT)
         if out.ndim >= 3:
             self._marks[out] = Logits(left, right)
         return None
@@ -103,15 +115,22 @@ class Tracker:
         if axis is not None and axis % out.ndim == out.ndim - 1:
             self._marks[out] = Weights(self._softmaxes[-1], mark if isinstance(mark, Logits) else None)
 
-    def _inherit(self, args: tuple[Any, ...], out: Tensor) -> None:
+    def _inherit(self, func: Any, args: tuple[Any, ...], out: Tensor) -> None:
         """What is made of a marked tensor, entry by entry, carries its mark."""
         if not len(self._marks):
             return
         for one in args:
             mark = self._marks.get(one) if isinstance(one, Tensor) else None
             if mark is not None and out.numel() == one.numel():
+                if isinstance(mark, Weights) and func in TURNING and _turns(one.ndim, args[1:]):
+                    mark = replace(mark, turned=not mark.turned)
                 self._marks[out] = mark
                 return
+
+
+def _turns(ndim: int, axes: tuple[Any, ...]) -> bool:
+    """Whether a transposition (of the last two axes, if none are given) is of the last two."""
+    return not axes or {axis % ndim for axis in axes if isinstance(axis, int)} == {ndim - 2, ndim - 1}
 
 
 def _operands(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, Tensor] | None:
