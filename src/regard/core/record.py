@@ -19,7 +19,7 @@ class Reading:
     """What was kept of one call: facts about it, and named tensors.
 
     bias is the call's own, where k is kept too (logits cannot be had without it). error is the self-check
-    of every reading: the first query row of each head is computed again from q, k, v and compared with
+    of every reading: the first query row of each head (from q and k, or as the model made it) times v, against
     what the model's own kernel gave, as a share of the output's largest value.
     """
 

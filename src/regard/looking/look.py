@@ -292,8 +292,8 @@ def _coverage(seen: Attention | None, uncovered: Mapping[str, int]) -> list[Line
             Line(
                 "good" if seen.record.error < 1e-4 else "warn",
                 "exactness",
-                "In every call, attention computed again from q, k and v gives the model's own output to within "
-                f"{seen.record.error:.0e} of its size.",
+                "In every call, the attention read here times v (one query of each head) gives the model's own output "
+                f"to within {seen.record.error:.0e} of its size.",
             )
         )
     else:
