@@ -509,7 +509,7 @@ def test_look_settings_and_source(tiny_vit: nn.Module, tmp_path: Path) -> None:
 
 # Examples in docstrings
 
-ROOMS = ("core", "subjects", "probes", "explainers", "metrics", "objects", "models")
+ROOMS = ("core", "subjects", "probes", "edits", "explainers", "metrics", "objects", "models")
 FILES = ("api", "layout", "files", "progress", "errors", "registry", "results", "bibliography")
 
 

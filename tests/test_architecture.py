@@ -19,7 +19,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 BOTTOM = {"errors", "layout", "files", "progress"}
 CORE = BOTTOM | {"registry", "results", "core"}
 GIVEN = CORE | {"subjects"}
-FAMILIES = {"probes", "explainers", "metrics", "objects"}
+FAMILIES = {"probes", "edits", "explainers", "metrics", "objects"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "layout": {"errors"},
@@ -43,7 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__init__": {"api", "errors", "layout", "results", "core"} | FAMILIES,
 }
 # A family is found by name through the registry; nobody above imports one directly.
-MAX_FILE, MAX_FUNCTION, MAX_CORE = 400, 60, 1500
+MAX_FILE, MAX_FUNCTION, MAX_CORE = 400, 60, 1900
 
 
 def room(path: Path) -> str:

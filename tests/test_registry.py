@@ -134,7 +134,7 @@ REFUSED: dict[str, tuple[dict[str, str], str, str]] = {
     "family": (
         {"family": "'prober'"},
         "thrown.thrown: no family 'prober'",
-        "one of probes, explainers, metrics, objects",
+        "one of probes, explainers, edits, metrics, objects",
     ),
     **{
         f"no {fact}": ({fact: "' '"}, f"thrown.thrown: the fact '{fact}' is empty", f"@method(..., {fact}='...')")
@@ -173,12 +173,12 @@ REFUSED: dict[str, tuple[dict[str, str], str, str]] = {
     "subject": (
         {"parameters": "rows, share: float = 0.5"},
         "thrown.thrown: 'share' is no subject of probes",
-        "one of call, grid, received, rows, total; options follow a bare *",
+        "one of call, carry, gradient, grid, out, received, rows, total; options follow a bare *",
     ),
     "subject of another family": (
         {"parameters": "record"},
         "thrown.thrown: 'record' is no subject of probes",
-        "one of call, grid, received, rows, total; options follow a bare *",
+        "one of call, carry, gradient, grid, out, received, rows, total; options follow a bare *",
     ),
     "too many": (
         {"parameters": "rows, *, " + ", ".join(f"o{i}: int = 0" for i in range(8))},
@@ -201,7 +201,9 @@ REFUSED: dict[str, tuple[dict[str, str], str, str]] = {
 def test_a_need_that_nothing_gives_is_refused(make: Make) -> None:
     with pytest.raises(CardError, match="needs 'rowz', which nothing gives") as caught:
         make(needs="('rows', 'rowz')")
-    assert caught.value.hint == "among attention, call, grid, k, out, probs, q, received, rows, total, v"
+    assert (
+        caught.value.hint == "among attention, call, carry, gradient, grid, k, out, probs, q, received, rows, total, v"
+    )
     make(needs="('rows', 'probs')")
 
 
@@ -285,7 +287,7 @@ def test_unknown_names_get_the_closest() -> None:
     with pytest.raises(MethodError, match="no family named 'probe'") as caught:
         cards("probe")
     assert caught.value.hint.startswith("'probes'")
-    assert caught.value.hint.endswith("one of probes, explainers, metrics, objects")
+    assert caught.value.hint.endswith("one of probes, explainers, edits, metrics, objects")
 
 
 def test_a_function_that_is_not_registered_is_refused() -> None:

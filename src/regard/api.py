@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from regard import bibliography, registry
@@ -13,6 +13,8 @@ from regard.results import Map, Parts, Score, Table
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from regard.core.edit import Edited, Edits
+    from regard.core.scope import Threads
     from regard.core.select import Selection
     from regard.core.watch import Keep, Watch
     from regard.looking.look import Look
@@ -63,7 +65,10 @@ def image(source: Source, *, like: nn.Module | None = None, patches: int = 576) 
     return x if first is None else x.to(first)
 
 
-def watch(model: nn.Module, select: Selection = "*", *, keep: Keep = ()) -> Watch:
+def watch(
+    model: nn.Module, select: Selection = "*", *, keep: Keep = (), sample: int = 1, threads: Threads = "own",
+    limit: int = 4 << 30,
+) -> Watch:  # fmt: skip
     """Watch chosen attention calls while a block runs; the model's output stays bitwise the same.
 
     (One exception: `nn.TransformerEncoder` and `nn.MultiheadAttention` leave torch's inference fast path,
@@ -71,8 +76,11 @@ def watch(model: nn.Module, select: Selection = "*", *, keep: Keep = ()) -> Watc
 
     select: addresses such as `"blocks.{6..11}.attn"`; keep: fields (`q k v out probs`), `attention` (the
     smaller of what any row can be had from again) and probes (functions or names), or a mapping from the
-    name to read by. Entering gives the Record that fills as the model runs. Raises SiteError at the end
-    of the block if the model made attention calls and none matched.
+    name to read by. Entering gives the Record that fills as the model runs; probes of gradients are filled by
+    `record.backward(score)` inside the block. sample: look at about one query row in so many. threads: whether
+    other Python threads that run the model during the block are watched too. limit: bytes that keep="probs" may
+    hold. Raises SiteError at the end of the block if the model made attention calls and none matched, CallError
+    for what a call cannot give.
 
     >>> import regard as rg
     >>> m = rg.model("random:vit_tiny_patch16_224")
@@ -84,7 +92,31 @@ def watch(model: nn.Module, select: Selection = "*", *, keep: Keep = ()) -> Watc
     from regard.core.watch import Watch
     from regard.mechanisms import ALL
 
-    return Watch(model, ALL, select, keep)
+    return Watch(model, ALL, select, keep, sample=sample, threads=threads, limit=limit)
+
+
+def edit(
+    model: nn.Module, edits: Edits | Mapping[str, Edits], select: Selection = "*", *, threads: Threads = "own"
+) -> Edited:
+    """Change chosen attention calls while a block runs; the model itself is never touched.
+
+    edits: what `regard.edits` makes, `first >> then` or a list, a function of `logits`, `probs` or `out` (blocks of
+    query rows `[B, H, rows, K]`, resp. `[B, H, Q, D]`), or a mapping from addresses to any of these. Within a call:
+    operands and logits, softmax, probabilities, output; within each, in the order listed; blocks in the order
+    opened; watches see the result. Call `backward()` inside the block: checkpointed layers are computed again in it.
+    threads: whether other Python threads that run the model during the block are edited too.
+    Raises SiteError at the end of the block if a selection matched no call, EditError for what does not fit.
+
+    >>> import regard as rg
+    >>> m = rg.model("random:vit_tiny_patch16_224")
+    >>> x = rg.image("sample:coffee", like=m)
+    >>> with rg.edit(m, {"blocks.7.attn": rg.edits.temperature(0.5), "blocks.8.attn": rg.edits.ablate(heads=[2])}):
+    ...     _ = m(x)
+    """
+    from regard.core.edit import Edited
+    from regard.mechanisms import ALL
+
+    return Edited(model, ALL, edits, select, threads=threads)
 
 
 def sites(model: nn.Module, x: Tensor) -> Table:

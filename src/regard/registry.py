@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 from regard.errors import CardError, MethodError, context
 
 MAX_OPTIONS = 7
+REQUIRED = "required"  # in the place of a default
 FIELDS = ("q", "k", "v", "out", "probs", "attention")  # of a call, that a watch can keep
 
 
@@ -39,8 +40,9 @@ def _family(subjects: str, returns: str, one_line: str) -> Family:
 
 
 FAMILIES: Mapping[str, Family] = {
-    "probes": _family("rows received call grid total", "PerQuery PerHead Summed", "Call -> numbers"),
+    "probes": _family("rows received call grid total out gradient carry", "PerQuery PerHead Summed", "Call -> numbers"),
     "explainers": _family("record layer x generator", "MapValues", "record or forwards -> Map"),
+    "edits": _family("", "Edit", "another call in a call's place"),
     "metrics": _family("heatmap forward bank", "ScoreValues", "Map -> Score"),
     "objects": _family("features grid", "PartsValues", "patch features -> objects and parts"),
 }
@@ -146,12 +148,13 @@ def _parameters(family: str, function: Callable[..., Any], where: str) -> tuple[
     for p in inspect.signature(function).parameters.values():
         if p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL):
             raise CardError(f"{where} takes *args or **kwargs", hint="name every option, keyword-only, with a default")
-        if p.kind is p.KEYWORD_ONLY:
-            if p.default is p.empty or p.annotation is p.empty:
+        if p.kind is p.KEYWORD_ONLY or not FAMILIES[family].subjects:  # a family without subjects is made of options
+            required = p.default is p.empty
+            if p.annotation is p.empty or (required and FAMILIES[family].subjects):
                 raise CardError(
                     f"{where}: option '{p.name}' has no default or no type", hint=f"{p.name}: float = 0.5, say"
                 )
-            options.append(Option(p.name, _words(p.annotation), p.default))
+            options.append(Option(p.name, _words(p.annotation), REQUIRED if required else p.default))
         elif p.name in FAMILIES[family].subjects:
             subjects.append(p.name)
         else:

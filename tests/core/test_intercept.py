@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -12,7 +14,8 @@ from torch import nn
 from torch.nn import functional as F
 
 import regard as rg
-from regard.core.intercept import Interceptor, addresses
+from regard.core.intercept import listening
+from regard.core.scope import Listener, addresses
 from regard.mechanisms import ALL
 
 
@@ -31,8 +34,11 @@ class Net(nn.Module):
         return self.inner["second"](self.first(x))
 
 
-def watchful(model: nn.Module, seen: list[Any]) -> Interceptor:
-    return Interceptor(model, ALL, lambda call, out: seen.append((call, out)))
+@contextmanager
+def watchful(model: nn.Module, seen: list[Any]) -> Iterator[Listener]:
+    listener = Listener(model, ALL, lambda call, out, _: seen.append((call, out)))
+    with listening(listener):
+        yield listener
 
 
 X = torch.randn(2, 3, 5, 4, generator=torch.Generator().manual_seed(0))
@@ -131,7 +137,7 @@ def test_an_observer_that_fails_does_not_leave_the_mode_on() -> None:
 
     depth = torch._C._len_torch_function_stack()
     net = Net()
-    with pytest.raises(ZeroDivisionError), Interceptor(net, ALL, observe):
+    with pytest.raises(ZeroDivisionError), listening(Listener(net, ALL, observe)):
         net(X)
     assert torch._C._len_torch_function_stack() == depth
 
@@ -149,11 +155,11 @@ def test_the_model_is_freed_after_a_watch() -> None:
 def test_autocast_does_not_blur_readings() -> None:
     kept: list[torch.Tensor] = []
 
-    def observe(call: Any, _: torch.Tensor) -> None:
+    def observe(call: Any, *_: torch.Tensor) -> None:
         kept.append(call.probs())
 
     net = Net()
-    with torch.autocast("cpu", torch.bfloat16), Interceptor(net, ALL, observe):
+    with torch.autocast("cpu", torch.bfloat16), listening(Listener(net, ALL, observe)):
         net(X)
     assert kept[0].dtype == torch.float32
     torch.testing.assert_close(kept[0], (X @ X.mT * 0.5).softmax(-1), rtol=1e-5, atol=1e-6)

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 import regard as rg
 from regard.core import call as call_module
 from regard.core.call import Call, Rows
-from regard.core.watch import Probe, find_grid, parse
+from regard.core.plan import Probe, find_grid, parse
 from regard.errors import CallError, MethodError, SiteError
 from regard.registry import cards
 

@@ -137,10 +137,10 @@ def test_merged_heads_are_told_apart_by_the_module_only() -> None:
     module.num_heads = 4  # type: ignore[assignment]
     assert eager(Product(p, v, p @ v, None), module) is None, "6 is no multiple of 4"
     module.num_heads = 3  # type: ignore[assignment]
-    fields = eager(Product(p, v, p @ v, None), module)
-    assert fields is not None
-    assert torch.equal(fields["weights"], p.view(2, 3, 5, 7))
-    assert torch.equal(fields["v"], v.view(2, 3, 7, 4))
+    parsed = eager(Product(p, v, p @ v, None), module)
+    assert parsed is not None
+    assert torch.equal(parsed.fields["weights"], p.view(2, 3, 5, 7))
+    assert torch.equal(parsed.fields["v"], v.view(2, 3, 7, 4))
 
 
 def test_operands_must_fit_the_weights() -> None:

@@ -54,12 +54,13 @@ def test_an_encoder_is_seen_layer_by_layer(generator: torch.Generator) -> None:
 
 def test_without_the_clone_the_call_would_be_missed(attention: nn.MultiheadAttention) -> None:
     """The planted fault: this is what the clone is for."""
-    from regard.core.intercept import Mechanisms
+    from dataclasses import replace
+
     from regard.core.watch import Watch
     from regard.mechanisms import ALL
 
     x = torch.ones(1, 5, 12)
-    with Watch(attention, Mechanisms(calls=ALL.calls, opens={}, by_hand=ALL.by_hand), "*", "entropy") as record:
+    with Watch(attention, replace(ALL, opens={}), "*", "entropy") as record:
         attention(x, x, x, need_weights=False)
     assert len(record) == 0
 

@@ -17,29 +17,28 @@ def draw(*shape: int) -> torch.Tensor:
 
 def test_every_argument_arrives() -> None:
     q, k, v, bias = draw(2, 3, 5, 4), draw(2, 3, 6, 4), draw(2, 3, 6, 2), draw(5, 6)
-    fields = sdpa(NOBODY, q, q, k, v, bias, 0.0, False, scale=0.3)
-    assert fields is not None
-    assert torch.equal(fields.pop("out"), q)
-    call = Call(site="a", index=0, **fields)
+    parsed = sdpa(NOBODY, q, k, v, bias, 0.1, False, scale=0.3)
+    assert parsed is not None
+    call = Call(site="a", index=0, **parsed.fields)
     assert torch.equal(call.q, q)
     assert torch.equal(call.k, k)
     assert torch.equal(call.v, v)
     assert torch.equal(call.bias, bias)  # type: ignore[arg-type]
-    assert (call.causal, call.scale) == (False, 0.3)
+    assert (call.causal, call.scale, call.dropout) == (False, 0.3, 0.1)
 
 
 def test_scale_defaults_to_the_root_of_the_head_width() -> None:
-    fields = sdpa(NOBODY, *(draw(1, 1, 2, 16),) * 4, is_causal=True)
-    assert fields is not None
-    assert (fields["scale"], fields["causal"]) == (0.25, True)
+    parsed = sdpa(NOBODY, *(draw(1, 1, 2, 16),) * 3, is_causal=True)
+    assert parsed is not None
+    assert (parsed.fields["scale"], parsed.fields["causal"]) == (0.25, True)
 
 
 def test_keys_are_broadcast_over_the_batch() -> None:
-    fields = sdpa(NOBODY, draw(4, 2, 3, 8), draw(4, 2, 3, 8), draw(1, 2, 3, 8), draw(1, 2, 3, 8))
-    assert fields is not None
-    assert {fields[name].shape[0] for name in "qkv"} == {4}
+    parsed = sdpa(NOBODY, draw(4, 2, 3, 8), draw(1, 2, 3, 8), draw(1, 2, 3, 8))
+    assert parsed is not None
+    assert {parsed.fields[name].shape[0] for name in "qkv"} == {4}
 
 
 def test_a_missing_head_axis_is_not_guessed() -> None:
-    assert sdpa(NOBODY, *(draw(6, 3, 8),) * 4) is None
-    assert sdpa(NOBODY, *(draw(2, 2, 6, 3, 8),) * 4) is None
+    assert sdpa(NOBODY, *(draw(6, 3, 8),) * 3) is None
+    assert sdpa(NOBODY, *(draw(2, 2, 6, 3, 8),) * 3) is None

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import regard as rg
-from regard.core.intercept import Mechanisms
+from regard.core.scope import Mechanisms
 from regard.errors import CallError
 from regard.layout import Grid
 from regard.mechanisms import ALL
@@ -129,7 +129,7 @@ def test_a_stem_is_not_the_model(name: str) -> None:
     model = rg.model(f"random:{name}")
     x = rg.image("sample:coffee", like=model)
     with pytest.raises(CallError, match="near its input, has an output"):
-        auto_place(model, Mechanisms(calls={}, opens={}, by_hand=lambda *_: None), x)
+        auto_place(model, Mechanisms(calls={}, opens={}, by_hand=lambda *_: None, logits=lambda *_: None), x)
 
 
 def test_blocks_of_a_vit_can_be_named_as_they_are_reported() -> None:

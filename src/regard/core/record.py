@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from regard.core.select import matcher, no_match
@@ -66,6 +67,8 @@ class Record:
     not_covered: Counter[str] = field(default_factory=Counter)
     patch_site: str | None = None
     seen: list[str] = field(default_factory=list)
+    taps: list[tuple[Tensor, dict[str, Tensor]]] = field(default_factory=list)
+    carried: dict[str, Tensor] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         other = f", {sum(self.not_covered.values())} not covered" if self.not_covered else ""
@@ -82,6 +85,22 @@ class Record:
             if address in (reading.address, f"{reading.site}[{reading.index}]"):
                 return reading
         raise no_match(address, (r.address for r in self.readings))
+
+    def backward(self, score: Tensor, *, retain_graph: bool = False) -> None:
+        """Fill what gradient probes keep: d score / d probs of every tapped call, reduced on the way.
+
+        Nothing else gets a gradient: no parameter's and no input's `.grad` is touched. Call it inside of the
+        watch's block. A second call starts anew (`loss.backward()` also fills, and adds up).
+        """
+        if not self.taps:
+            raise CallError(
+                "no call was tapped, so there is no gradient to take",
+                hint="watch(model, keep=[a probe that reads gradients]), run the model, then record.backward(score)",
+            )
+        for _, values in self.taps:
+            values.clear()
+        self.carried.clear()
+        torch.autograd.grad(score.sum(), [leaf for leaf, _ in self.taps], retain_graph=retain_graph, allow_unused=True)
 
     def select(self, selection: str) -> list[Reading]:
         """Readings whose site matches, in order; `SiteError` if none does."""

@@ -8,7 +8,6 @@ follows is not attention, or none that can be read, and is told of.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -36,20 +35,25 @@ class Logits:
 
 @dataclass(eq=False)
 class Softmax:
-    """Where one ran, and whether a product with values has followed."""
+    """Whether what went into it was edited, and whether a product with values has followed."""
 
-    site: str
+    edited: bool = False
     used: bool = False
 
 
 @dataclass(frozen=True)
 class Product:
-    """Weights times values, as the model multiplied them; out has the queries before the last axis."""
+    """Weights times values, as the model multiplied them; out has the queries before the last axis.
+
+    finish: from an output like `out` to what the model's own function gives.
+    """
 
     weights: Tensor
     values: Tensor
     out: Tensor
     logits: Logits | None
+    edited: bool = False
+    finish: Callable[[Tensor], Tensor] = lambda out: out
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ class Weights:
         if self.softmax.used:
             return None
         self.softmax.used = True
-        return Product(weights, values, out, self.logits)
+        return Product(weights, values, out, self.logits, self.softmax.edited)
 
 
 class Tracker:
@@ -76,16 +80,14 @@ class Tracker:
 
     def __init__(self) -> None:
         self._marks: Any = WeakIdKeyDictionary()
-        self._softmaxes: list[Softmax] = []
 
-    def see(
-        self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, site: Callable[[], str | None]
-    ) -> Product | None:
+    def mark(self, tensor: Any) -> Logits | Weights | None:
+        """What is known of a tensor."""
+        return self._marks.get(tensor) if isinstance(tensor, Tensor) else None
+
+    def see(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Product | None:
         """Take note of one function and what it gave; a `Product` if it was attention."""
         if not isinstance(out, Tensor):
-            return None
-        if func in SOFTMAXES:
-            self._softmax(args, kwargs, out, site())
             return None
         operands = _operands(func, args, kwargs)
         if operands is None:
@@ -96,24 +98,23 @@ class Tracker:
         if isinstance(first, Weights) and not first.turned:
             return first.use(left, right, out)
         if isinstance(second, Weights) and second.turned:  # v^T p^T is (p v)^T
-            return second.use(right.mT, left.mT, out.mT)
+            product = second.use(right.mT, left.mT, out.mT)
+            return None if product is None else replace(product, finish=lambda made: made.mT)
         if out.ndim >= 3:
             self._marks[out] = Logits(left, right)
         return None
 
-    def unused(self) -> Counter[str]:
-        """Sites of softmaxes that no product with values followed."""
-        return Counter(f"{w.site}: softmax without a product with values" for w in self._softmaxes if not w.used)
-
-    def _softmax(self, args: tuple[Any, ...], kwargs: dict[str, Any], out: Tensor, site: str | None) -> None:
-        if site is None or out.ndim < 3:
-            return
-        source = args[0] if args else kwargs["input"]
+    def softmax(
+        self, source: Logits | Weights | None, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, *, edited: bool
+    ) -> Softmax | None:
+        """Take note of a softmax over what is known of its source; None if it cannot be attention's."""
+        if not isinstance(out, Tensor) or out.ndim < 3:
+            return None
         axis = args[1] if len(args) > 1 else kwargs.get("dim")
-        mark = self._marks.get(source)
-        self._softmaxes.append(Softmax(site))
+        softmax = Softmax(edited)
         if axis is not None and axis % out.ndim == out.ndim - 1:
-            self._marks[out] = Weights(self._softmaxes[-1], mark if isinstance(mark, Logits) else None)
+            self._marks[out] = Weights(softmax, source if isinstance(source, Logits) else None)
+        return softmax
 
     def _inherit(self, func: Any, args: tuple[Any, ...], out: Tensor) -> None:
         """What is made of a marked tensor, entry by entry, carries its mark."""

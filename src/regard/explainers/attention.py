@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 from regard.core.record import Record
-from regard.core.rows import attention_rows, last_on_grid, query_of
 from regard.errors import CallError
 from regard.registry import method
+from regard.subjects.rows import attention_rows, last_on_grid, query_of
 from regard.subjects.values import MapValues
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from regard.core.record import Record
-from regard.core.rows import push_row, query_of, readings_on_one_grid, unit_row
 from regard.errors import LayoutError
 from regard.registry import method
+from regard.subjects.rows import push_row, query_of, readings_on_one_grid, unit_row
 from regard.subjects.values import MapValues
 
 

@@ -1,6 +1,6 @@
 """How models compute attention: one file a way, each turning a torch function into a `Call`."""
 
-from regard.core.intercept import Mechanisms
+from regard.core.scope import Mechanisms
 from regard.mechanisms import eager, mha, sdpa
 
-ALL = Mechanisms(calls=sdpa.CALLS, opens=mha.OPENS, by_hand=eager.eager)
+ALL = Mechanisms(calls=sdpa.CALLS, opens=mha.OPENS, by_hand=eager.eager, logits=eager.logits)

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor, nn
 
+from regard.core.scope import Parsed
 from regard.core.track import Logits, Product
 from regard.mechanisms.heads import fits, layout
 
 
-def eager(product: Product, module: nn.Module) -> dict[str, Any] | None:
-    """Fields of a `Call` with its output; None where the head axis cannot be known."""
+def eager(product: Product, module: nn.Module) -> Parsed | None:
+    """Fields of a `Call`; None where the head axis cannot be known."""
     found = layout(tuple(product.weights.shape[:-2]), module)
     if found is None:
         return None
-    weights, values, out = (found.canonical(t) for t in (product.weights, product.values, product.out))
+    weights, values = (found.canonical(t) for t in (product.weights, product.values))
     q, k = operands(product.logits, weights) if len(found.lead) <= 2 else (None, None)
-    return {"mechanism": "by hand", "q": q, "k": k, "v": values, "weights": weights, "out": out}
+    fields = {"mechanism": "by hand", "q": q, "k": k, "v": values, "weights": weights, "logits_done": product.edited}
+    return Parsed(fields, found.canonical, found.raw)
+
+
+def logits(source: Tensor, module: nn.Module) -> Parsed | None:
+    """The logits that go into a softmax, while they may still be edited."""
+    found = layout(tuple(source.shape[:-2]), module)
+    if found is None:
+        return None
+    return Parsed({"mechanism": "by hand", "given": found.canonical(source)}, found.canonical, found.raw)
 
 
 def operands(logits: Logits | None, weights: Tensor) -> tuple[Tensor | None, Tensor | None]:

@@ -25,6 +25,15 @@ class Layout:
             return x.unflatten(0, (-1, self.heads))
         return x.movedim(self.axis, -3).flatten(0, -4) if len(self.lead) > 2 else x
 
+    def raw(self, x: Tensor) -> Tensor:
+        """The model's own layout again."""
+        if self.axis is None:
+            return x.flatten(0, 1)
+        if len(self.lead) <= 2:
+            return x
+        rest = [size for axis, size in enumerate(self.lead) if axis != self.axis]
+        return x.unflatten(0, rest).movedim(-3, self.axis)
+
 
 def layout(lead: tuple[int, ...], module: nn.Module) -> Layout | None:
     """Two leading axes are batch and heads. Else the module's own number of heads tells; None if it does not."""

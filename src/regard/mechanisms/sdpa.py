@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from regard.core.scope import Parsed
 from regard.mechanisms.heads import common, layout
 
 
 def sdpa(
     module: nn.Module,
-    out: Tensor,
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -24,8 +24,8 @@ def sdpa(
     *,
     scale: float | None = None,
     enable_gqa: bool = False,
-) -> dict[str, Any] | None:
-    """Fields of a `Call` from SDPA's own signature, with its output; None where the head axis cannot be known."""
+) -> Parsed | None:
+    """Fields of a `Call` from SDPA's own signature; None where the head axis cannot be known."""
     lead = common(query.shape, key.shape, value.shape)
     if lead is None:
         return None
@@ -38,7 +38,7 @@ def sdpa(
     else:
         q, k, v = (found.canonical(x) for x in (query, key, value))
         bias = None if attn_mask is None else found.canonical(attn_mask.expand(*lead, q.shape[2], k.shape[2]))
-    return {
+    fields = {
         "mechanism": "sdpa",
         "q": q,
         "k": k,
@@ -46,11 +46,12 @@ def sdpa(
         "bias": bias,
         "causal": is_causal,
         "scale": query.shape[-1] ** -0.5 if scale is None else scale,
-        "out": found.canonical(out),
+        "dropout": dropout_p,
     }
+    return Parsed(fields, found.canonical, found.raw)
 
 
-CALLS: dict[Callable[..., Any], Callable[..., dict[str, Any] | None]] = {
+CALLS: dict[Callable[..., Any], Callable[..., Parsed | None]] = {
     F.scaled_dot_product_attention: sdpa,
     torch.ops.aten.scaled_dot_product_attention: sdpa,
     torch.ops.aten.scaled_dot_product_attention.default: sdpa,

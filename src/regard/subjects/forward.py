@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from regard.core.intercept import Mechanisms
+from regard.core.scope import Mechanisms
 from regard.errors import LayoutError
 from regard.subjects.target import Goal, choose, logits_of
 

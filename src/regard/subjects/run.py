@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from regard.core.record import Record
-from regard.core.rows import last_on_grid
 from regard.core.watch import Watch
 from regard.errors import LayoutError, MethodError
 from regard.layout import Grid
@@ -21,6 +20,7 @@ from regard.results import Map, Parts, Score
 from regard.subjects.bank import Draw, OrderBank, make_bank
 from regard.subjects.degenerate import why_degenerate
 from regard.subjects.forward import Forward, Subject
+from regard.subjects.rows import last_on_grid
 from regard.subjects.tap import auto_place, place_at, tap
 from regard.subjects.target import Goal, Target, choose, logits_of
 from regard.subjects.values import MapValues, ScoreValues

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from regard.core.intercept import Mechanisms, addresses
+from regard.core.scope import Mechanisms, addresses
 from regard.core.select import no_match
 from regard.core.watch import Watch
 from regard.errors import CallError

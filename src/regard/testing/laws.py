@@ -79,7 +79,7 @@ def _reach(card: Card) -> int:
     return 1 if card.family == "objects" else 0
 
 
-EVERY = ("probes", "explainers", "metrics", "objects")
+EVERY = ("probes", "edits", "explainers", "metrics", "objects")
 
 
 @law(*EVERY)
@@ -92,6 +92,9 @@ def layout(card: Card) -> None:
     elif card.family == "objects":
         good = got.values.ndim == 4 and list(got.values.shape[:1]) == [b] and got.values.shape[2:] == (CELLS, CELLS)
         demand(good, card, f"gives {list(got.values.shape)}, not [B, K, h, w]")
+    elif card.family == "edits":
+        plain = subject_model(card)(planted_pictures(SPOTS)).shape
+        demand(got.values.shape == plain, card, f"makes the model give {list(got.values.shape)}, not {list(plain)}")
     elif card.family == "probes":
         demand(list(got.values.shape[:2]) == [b, 2], card, f"gives {list(got.values.shape)}, not [B, H, ...]")
         if card.gives == "PerQuery":
@@ -116,7 +119,7 @@ def determinism(card: Card) -> None:
     demand(torch.equal(torch.nan_to_num(a), torch.nan_to_num(b)), card, "gives other values the second time")
 
 
-@law("probes", "explainers", "objects")
+@law("probes", "edits", "explainers", "objects")
 def batch_independence(card: Card) -> None:
     """Row i alone equals row i in a batch."""
     x = planted_pictures(SPOTS, reach=_reach(card))

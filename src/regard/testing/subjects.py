@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from regard.core.watch import Plan, Probe, Watch
+from regard.core.edit import Edited
+from regard.core.watch import Watch
 from regard.layout import Grid
 from regard.mechanisms import ALL
-from regard.registry import Card, Chosen
+from regard.registry import REQUIRED, Card, Chosen
 from regard.results import Map
 from regard.subjects import run as subject_run
 from regard.subjects.bank import Draw
@@ -34,10 +36,11 @@ def run(card: Card, model: nn.Module, x: Tensor, *, heatmap: Tensor | None = Non
 
 
 def _probe(card: Card, model: nn.Module, x: Tensor, heatmap: Tensor | None, seed: int) -> Outcome:
-    watch = Watch(model, ALL, "*", ())
-    watch.plan = Plan(fields={}, probes={"it": Probe(card, card.function)})
-    with torch.no_grad(), watch as record:
-        model(x)
+    watch = Watch(model, ALL, "*", {"it": card})
+    with torch.set_grad_enabled("gradient" in card.subjects), watch as record:
+        out = model(x)
+        if "gradient" in card.subjects:
+            record.backward(out[:, 1])
     return Outcome(record.readings[-1]["it"], len(x))
 
 
@@ -61,4 +64,18 @@ def _object(card: Card, model: nn.Module, x: Tensor, heatmap: Tensor | None, see
     return Outcome(torch.from_numpy(parts.values), len(x))
 
 
-_RUNNERS = {"probes": _probe, "explainers": _explainer, "metrics": _metric, "objects": _object}
+SAMPLES: dict[str, Any] = {"keys": (0, 3), "gain": 2.0, "tau": 2.0, "keep": 5, "bits": 12}  # of required options
+
+
+def _edit(card: Card, model: nn.Module, x: Tensor, heatmap: Tensor | None, seed: int) -> Outcome:
+    """The model's output under an edit of all its calls; its record is of a ramp."""
+    given: dict[str, Any] = dict(SAMPLES)
+    with torch.no_grad(), Watch(model, ALL, "*", ["out", "attention"]) as given["record"]:
+        model(torch.linspace(0, 1, x[0].numel()).view_as(x[:1]).to(x))
+    given["values"] = torch.linspace(-1, 1, given["record"].readings[0].keys).to(x)
+    needed = [o.name for o in card.options if o.default == REQUIRED]
+    with torch.no_grad(), Edited(model, ALL, card.function(**{name: given[name] for name in needed}), "*"):
+        return Outcome(model(x), len(x))
+
+
+_RUNNERS = {"probes": _probe, "edits": _edit, "explainers": _explainer, "metrics": _metric, "objects": _object}

@@ -8,11 +8,11 @@ import torch
 from regard.core import call as call_module
 from regard.core.call import Call
 from regard.core.record import Reading, Record
-from regard.core.rows import attention_rows, call_of, last_on_grid, push_row, query_of, readings_on_one_grid
 from regard.errors import CallError
 from regard.layout import Grid
+from regard.subjects.rows import attention_rows, call_of, last_on_grid, push_row, query_of, readings_on_one_grid
 
-from .test_call import make, mask
+from ..core.test_call import make, mask
 
 
 def as_reading(call: Call, grid: Grid | None = None) -> Reading:

@@ -1,0 +1,5 @@
+"""Call -> Call: what attention would do if it were otherwise."""
+
+from regard.registry import collect
+
+collect(__name__, globals())

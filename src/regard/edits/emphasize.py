@@ -1,0 +1,49 @@
+"""Emphasis: more, or less, attention for a group of keys."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from regard.core.call import Call
+from regard.core.edit import Edit
+from regard.edits._shared import Heads, Tokens, chosen_heads, members, on_heads, told
+from regard.errors import EditError
+from regard.registry import method
+
+
+@method(
+    "edits",
+    paper="pai",
+    claim="equals multiplying the weights and renormalising; mass on the keys rises with the gain; 1 is the identity",
+    source="eq. 5: larger pre-softmax weights on image tokens",
+    needs={"q", "k"},
+    differs="a gain on the weights, so log gain on the logits, instead of alpha |s|; any keys, queries, heads",
+    unit="logits",
+)
+def emphasize(keys: Tokens, gain: float | Tensor, queries: Tokens = None, heads: Heads = None) -> Edit:
+    """Multiply attention on chosen keys by a gain and renormalise each row.
+
+    p_ij <- gain p_ij / sum_k gain_k p_ik, which is s_ij + log gain before the softmax: a closed form. A tensor holds
+    one gain for each of `heads`.
+
+    Raises EditError for a gain that is not above 0, for tokens or heads that do not exist.
+    Source: Liu, Zheng and Chen 2024, "Paying More Attention to Image", eq. 5.
+
+    >>> import regard as rg
+    >>> rg.edits.emphasize(keys=range(1, 50), gain=2.0)
+    emphasize(2.0)
+    """
+    smallest = gain if isinstance(gain, float | int) else float(gain.min())
+    if not smallest > 0 or math.isinf(smallest):
+        raise EditError(f"a gain of {smallest}", hint="above 0; edits.knockout takes all attention away")
+
+    def change(call: Call) -> Call:
+        there = members(call, queries, "query")[:, None] & members(call, keys, "key") & chosen_heads(call, heads)
+        added = on_heads(call, heads, gain, 1.0).log()
+        return call.biased(torch.where(there, added, torch.zeros_like(added)))
+
+    shown = gain if isinstance(gain, float | int) else list(gain.shape)
+    return Edit(f"emphasize({shown}{told(heads)})", change)
