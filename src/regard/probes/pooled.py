@@ -9,6 +9,7 @@ from torch import Tensor
 
 from regard.core.call import Rows, Summed
 from regard.layout import Grid
+from regard.probes._shared import patch_rows
 from regard.registry import method
 
 
@@ -35,14 +36,12 @@ def pooled(rows: Rows, grid: Grid, total: Summed | None = None, *, query: int = 
     >>> rg.probes.pooled(Rows(start=0, logits=s, probs=s.softmax(-1), queries=4), rg.Grid(2, 2), key=2)
     tensor([[[[1.]]]])
     """
-    grid.check_tokens(rows.probs.shape[-1], "the attention row")
-    first, last = max(rows.start, grid.prefix), max(rows.stop, grid.prefix)
-    probs = rows.probs[:, :, first - rows.start : last - rows.start, grid.prefix :]
+    probs, first = patch_rows(rows, grid)
     cell, size = (t.to(probs.device) for t in _cells(grid, query))
     target, count = (t.to(probs.device) for t in _cells(grid, key))
     if total is None:
         total = probs.new_zeros(*probs.shape[:2], len(size), len(count))
-    here = cell[first - grid.prefix : last - grid.prefix]
+    here = cell[first : first + probs.shape[2]]
     if not len(here):
         return total
     low, high = int(here.min()), int(here.max()) + 1  # the cells that this block of rows touches

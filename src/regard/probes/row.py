@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from regard.core.call import Rows, Summed
-from regard.errors import CallError
+from regard.probes._shared import check_indices
 from regard.registry import method
 
 
@@ -30,9 +30,7 @@ def row(rows: Rows, *, queries: tuple[int, ...] = (0,)) -> Summed:
     >>> rg.probes.row(Rows(start=0, logits=s, probs=s.softmax(-1), queries=3), queries=(2,)).shape
     torch.Size([1, 1, 1, 4])
     """
-    wrong = [q for q in queries if not 0 <= q < rows.queries]
-    if wrong:
-        raise CallError(f"no query {wrong[0]}: the call has {rows.queries}", hint=f"0 .. {rows.queries - 1}")
+    check_indices("query", queries, rows.queries)
     picked = rows.probs.new_zeros(*rows.probs.shape[:2], len(queries), rows.probs.shape[-1])
     for at, query in enumerate(queries):
         if rows.start <= query < rows.stop:
