@@ -52,8 +52,8 @@ def common(*shapes: tuple[int, ...]) -> tuple[int, ...] | None:
     return tuple(max(axis) for axis in sizes)
 
 
-def number_of_heads(module: nn.Module) -> int | None:
-    """What a module says of itself."""
+def number_of_heads(module: object) -> int | None:
+    """What a module, or its configuration, says of itself."""
     for name in HEADS:
         number = getattr(module, name, None)
         if isinstance(number, int) and number > 0:

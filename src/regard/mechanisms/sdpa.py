@@ -9,7 +9,24 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from regard.mechanisms.heads import common, layout
+from regard.mechanisms.heads import common, layout, number_of_heads
+
+
+def packed(module: nn.Module, query: Tensor, key: Tensor) -> bool:
+    """Whether `[B, Hk, groups, D]` holds one query of each head: so transformers decodes with grouped keys and a mask.
+
+    The shape alone does not tell it from `groups` queries of `Hk` heads; the heads that the module should have do.
+    """
+    groups = getattr(module, "num_key_value_groups", 1)
+    heads = number_of_heads(module) or number_of_heads(getattr(module, "config", None))
+    if not isinstance(groups, int) or groups < 2 or heads is None or query.ndim != 4:
+        return False
+    return query.shape[1] == key.shape[1] == heads // groups and query.shape[2] == groups
+
+
+def unpack(x: Tensor) -> Tensor:
+    """`[B, Hk, groups, D]` to `[B, H, 1, D]`."""
+    return x.flatten(1, 2).unsqueeze(2)
 
 
 def sdpa(
@@ -26,6 +43,10 @@ def sdpa(
     enable_gqa: bool = False,
 ) -> dict[str, Any] | None:
     """Fields of a `Call` from SDPA's own signature, with its output; None where the head axis cannot be known."""
+    if packed(module, query, key):
+        if attn_mask is not None:
+            attn_mask = unpack(attn_mask.expand(*query.shape[:3], key.shape[2]))
+        query, out = unpack(query), unpack(out)
     lead = common(query.shape, key.shape, value.shape)
     if lead is None:
         return None
