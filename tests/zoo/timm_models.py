@@ -160,7 +160,17 @@ TIMM: dict[str, Variant] = {
         why="heads one after another, each a call without a head axis, of a module that says it has four",
     ),
     "timm bottleneck": make("botnet26t_256", 3, img_size=64),
-    "timm halonet": make("halonet26t", 3, 256),
+    "timm halonet": make(
+        "halonet26t",
+        0,
+        256,
+        told={
+            f"stages.2.1.self_attn: {unnamed(8, 4, 64, 144)}": 1,
+            f"stages.3.0.self_attn: {unnamed(8, 4, 16, 144)}": 1,
+            f"stages.3.1.self_attn: {unnamed(8, 1, 64, 144)}": 1,
+        },
+        why="heads are counted into the batch, before an axis of blocks: two axes that look like batch and heads",
+    ),
     "timm mobilevit": make("mobilevit_xxs", 9),
     "timm mobilenet v4 hybrid": make("mobilenetv4_hybrid_medium", 8),
     "timm lowformer": make("lowformer_b0", 7),
