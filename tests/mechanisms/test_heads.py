@@ -30,6 +30,9 @@ def test_modules_tell_their_number_of_heads(name: str) -> None:
     ("lead", "heads", "found"),
     [
         ((2, 3), None, Layout((2, 3), 1, 3)),
+        ((8, 3), 3, Layout((8, 3), 1, 3)),
+        ((2, 3), 6, Layout((2, 3), 1, 3)),  # fewer than the module says: a part of them, but in their place
+        ((16, 4), 8, None),  # batch x heads, blocks: HaloNet
         ((6,), 3, Layout((6,), None, 3)),
         ((6,), 4, None),
         ((6,), None, None),

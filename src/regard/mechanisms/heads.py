@@ -36,10 +36,14 @@ class Layout:
 
 
 def layout(lead: tuple[int, ...], module: nn.Module) -> Layout | None:
-    """Two leading axes are batch and heads. Else the module's own number of heads tells; None if it does not."""
-    if len(lead) == 2:
-        return Layout(lead, 1, lead[1])
+    """Two leading axes are batch and heads. Else the module's own number of heads tells; None if it does not.
+
+    None also where the module has other heads than the second of two axes, which may all be in the first.
+    """
     heads = number_of_heads(module)
+    if len(lead) == 2:
+        elsewhere = heads is not None and lead[1] != heads and lead[0] % heads == 0
+        return None if elsewhere else Layout(lead, 1, lead[1])
     if heads is None or not lead:
         return None
     if len(lead) == 1:
@@ -61,8 +65,8 @@ def common(*shapes: tuple[int, ...]) -> tuple[int, ...] | None:
     return tuple(max(axis) for axis in sizes)
 
 
-def number_of_heads(module: nn.Module) -> int | None:
-    """What a module says of itself."""
+def number_of_heads(module: object) -> int | None:
+    """What a module, or its configuration, says of itself."""
     for name in HEADS:
         number = getattr(module, name, None)
         if isinstance(number, int) and number > 0:

@@ -10,7 +10,24 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from regard.core.scope import Parsed
-from regard.mechanisms.heads import common, layout
+from regard.mechanisms.heads import common, layout, number_of_heads
+
+
+def packed(module: nn.Module, query: Tensor, key: Tensor) -> bool:
+    """Whether `[B, Hk, groups, D]` holds one query of each head: so transformers decodes with grouped keys and a mask.
+
+    The shape alone does not tell it from `groups` queries of `Hk` heads; the heads that the module should have do.
+    """
+    groups = getattr(module, "num_key_value_groups", 1)
+    heads = number_of_heads(module) or number_of_heads(getattr(module, "config", None))
+    if not isinstance(groups, int) or groups < 2 or heads is None or query.ndim != 4:
+        return False
+    return query.shape[1] == key.shape[1] == heads // groups and query.shape[2] == groups
+
+
+def unpack(x: Tensor) -> Tensor:
+    """`[B, Hk, groups, D]` to `[B, H, 1, D]`."""
+    return x.flatten(1, 2).unsqueeze(2)
 
 
 def sdpa(
@@ -26,6 +43,13 @@ def sdpa(
     enable_gqa: bool = False,
 ) -> Parsed | None:
     """Fields of a `Call` from SDPA's own signature; None where the head axis cannot be known."""
+    if packed(module, query, key):
+        mask = None if attn_mask is None else unpack(attn_mask.expand(*query.shape[:3], key.shape[2]))
+        made = sdpa(module, unpack(query), key, value, mask, dropout_p, is_causal, scale=scale)
+        groups = query.shape[1:3]
+        return made and Parsed(
+            made.fields, lambda x: made.canonical(unpack(x)), lambda x: made.raw(x).squeeze(2).unflatten(1, groups)
+        )
     lead = common(query.shape, key.shape, value.shape)
     if lead is None:
         return None
