@@ -47,6 +47,9 @@ SPELLINGS: dict[str, Callable[..., Tensor]] = {
     "einsum": lambda q, k, v: torch.einsum(
         "b h i j, b h j d -> b h i d", (torch.einsum("bhid,bhjd->bhij", q, k) * 0.5 + MASK).softmax(-1), v
     ),
+    "einsum of a list": lambda q, k, v: torch.einsum(
+        "bhid,bhjd->bhij", [(torch.einsum("bhid,bhjd->bhij", [q, k]) * 0.5 + MASK).softmax(-1), v.mT]
+    ),
     "keywords": lambda q, k, v: torch.matmul(
         input=F.softmax(input=torch.matmul(input=q, other=k.mT) * 0.5 + MASK, dim=-1), other=v
     ),
@@ -81,6 +84,29 @@ def test_every_spelling_is_read_exactly(name: str) -> None:
     torch.testing.assert_close(reading["received"], expected.mean(2))
     assert not record.not_covered
     assert record.error < 1e-5
+
+
+def test_weights_survive_the_cut_of_a_sinks_column_and_a_single_row_may_be_a_column() -> None:
+    def sink(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return torch.cat([q @ k.mT, torch.ones(2, 3, 5, 1)], -1).softmax(-1)[..., :-1] @ v
+
+    with rg.watch(net := Net(sink), keep=["probs", "entropy"]) as record:
+        net(Q, K, V)
+    wanted = torch.cat([Q @ K.mT, torch.ones(2, 3, 5, 1)], -1).softmax(-1)[..., :-1]
+    torch.testing.assert_close(record["(root)"]["probs"], wanted)
+    assert record["(root)"]["entropy"].isnan().any(), "rows without the sink's share are no distribution"
+
+    def column(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return v.mT @ (q[:, :, :1] @ k.mT).softmax(-1).squeeze(2).unsqueeze(2).transpose(2, 3)
+
+    def context(q: Tensor, k: Tensor, v: Tensor) -> Tensor:  # as GC-ResNet: [B, 1, K] unsqueezed at the end
+        return v[:, :1].mT @ (q[:, 0, :1] @ k[:, 0].mT).softmax(-1).unsqueeze(3)
+
+    for forward in (column, context):
+        with rg.watch(net := Net(forward), keep="probs") as record:
+            net(Q, K, V)
+        got = record["(root)"]["probs"]
+        torch.testing.assert_close(got, (Q[:, :, :1] @ K.mT).softmax(-1)[:, : got.shape[1]])
 
 
 def test_the_weights_are_those_that_the_model_uses() -> None:

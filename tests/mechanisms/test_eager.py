@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import regard as rg
+from regard.core.scope import Maker
 from regard.core.track import Logits, Product
 from regard.mechanisms.eager import eager, operands
 
@@ -133,11 +134,11 @@ def test_channel_attention_is_a_call_without_a_grid() -> None:
 def test_merged_heads_are_told_apart_by_the_module_only() -> None:
     p, v = drawn(6, 5, 7), drawn(6, 7, 4)
     module = nn.Identity()
-    assert eager(Product(p, v, p @ v, None), module) is None
+    assert eager(Product(p, v, p @ v, None), Maker(module)) is None
     module.num_heads = 4  # type: ignore[assignment]
-    assert eager(Product(p, v, p @ v, None), module) is None, "6 is no multiple of 4"
+    assert eager(Product(p, v, p @ v, None), Maker(module)) is None, "6 is no multiple of 4"
     module.num_heads = 3  # type: ignore[assignment]
-    parsed = eager(Product(p, v, p @ v, None), module)
+    parsed = eager(Product(p, v, p @ v, None), Maker(module))
     assert parsed is not None
     assert torch.equal(parsed.fields["weights"], p.view(2, 3, 5, 7))
     assert torch.equal(parsed.fields["v"], v.view(2, 3, 7, 4))

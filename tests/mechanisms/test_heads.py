@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 import regard as rg
+from regard.core.scope import Maker
 from regard.mechanisms.heads import Layout, common, fits, layout, number_of_heads
 
 from .test_eager import captured
@@ -46,12 +47,44 @@ def test_modules_tell_their_number_of_heads(name: str) -> None:
     ],
 )
 def test_the_head_axis_is_known_or_not_taken(lead: tuple[int, ...], heads: int | None, found: Layout | None) -> None:
-    assert layout(lead, module(heads)) == found
+    assert layout(lead, Maker(module(heads))) == found
+
+
+@pytest.mark.parametrize(
+    ("lead", "heads", "batches", "found"),
+    [
+        (6, 3, {2}, 3),  # two pictures of three heads
+        (24, 3, {2}, 3),  # four windows of each
+        (4, 4, {4}, 1),  # four pictures of one head, of a module that has four: EfficientViT
+        (4, None, {4}, 1),
+        (5, None, {4}, None),
+        (12, 4, {4}, None),  # not whole batches, and no batch
+        (8, 4, {8, 2}, 4),  # eight pictures for two texts: the texts' batch is whole
+    ],
+)
+def test_batches_tell_merged_heads_from_single_ones(
+    lead: int, heads: int | None, batches: set[int], found: int | None
+) -> None:
+    got = layout((lead,), Maker(module(heads), frozenset(batches)))
+    assert (got and got.heads) == found
+
+
+def test_torchs_own_module_is_believed_whatever_the_batch() -> None:
+    attention = torch.nn.MultiheadAttention(12, 4, device="meta")
+    assert layout((8,), Maker(attention, frozenset({5}))) == Layout((8,), None, 4)
+
+
+@pytest.mark.parametrize(("lead", "heads"), [((2, 3), 3), ((6,), 3), ((2, 3, 5), 3), ((2, 5, 3), 3), ((2, 3, 5, 4), 3)])
+def test_the_models_own_layout_comes_back(lead: tuple[int, ...], heads: int) -> None:
+    found = layout(lead, Maker(module(heads)))
+    assert found is not None
+    x = torch.arange(7.0 * 4 * torch.Size(lead).numel()).view(*lead, 7, 4)
+    assert torch.equal(found.raw(found.canonical(x)), x)
 
 
 @pytest.mark.parametrize(("lead", "heads"), [((2, 3), 3), ((6,), 3), ((2, 3, 5), 3), ((2, 5, 3), 3), ((2, 3, 5, 4), 3)])
 def test_canonical_keeps_each_head_with_its_own(lead: tuple[int, ...], heads: int) -> None:
-    found = layout(lead, module(heads))
+    found = layout(lead, Maker(module(heads)))
     assert found is not None
     x = torch.zeros(*lead, 7, 4)
     for at in range(heads):  # every entry tells its head

@@ -11,9 +11,10 @@ from torch.nn import functional as F
 
 import regard as rg
 from regard.core.call import Call
+from regard.core.scope import Maker
 from regard.mechanisms.sdpa import packed, sdpa, unpack
 
-NOBODY = nn.Identity()  # a module that tells nothing of heads
+NOBODY = Maker(nn.Identity())  # a module that tells nothing of heads
 
 
 def draw(*shape: int) -> torch.Tensor:
@@ -98,7 +99,7 @@ def test_queries_of_several_tokens_are_not_taken_for_packed_heads() -> None:
     assert not packed(net, spread, spread), "three tokens of six heads"
     assert not packed(net, spread, kept), "three tokens of six heads, by enable_gqa"
     assert not packed(net, draw(1, 2, 2, 4), kept), "another number of queries"
-    assert not packed(NOBODY, kept, kept)
+    assert not packed(NOBODY.module, kept, kept)
     del net.config
     assert not packed(net, kept, kept), "nobody says how many heads there are"
     assert torch.equal(unpack(kept)[0, 4, 0], kept[0, 1, 1])

@@ -106,20 +106,14 @@ PRIOR: dict[str, Any] = {
 }  # fmt: skip
 USUAL = ("hidden_states", "timestep", "encoder_hidden_states")
 SITES = ["down_blocks.0.attentions.0", "mid_block.attentions.0", "up_blocks.1.attentions.0", "up_blocks.1.attentions.1"]
-SLICES = {
-    f"{at}.transformer_blocks.0.attn{i}: attention by hand whose weights [1, {n}, {keys}] have no known head axis": 4
-    for at, n in zip(SITES, (64, 16, 64, 64), strict=True)
-    for i, keys in ((1, n), (2, 7))
-}
+
 
 # The UNet: one block down, one in the middle, two up, each self and cross. The transformers: two layers.
 DIFFUSERS: dict[str, Variant] = {
     "diffusers unet": Variant(partial(unet, None), 8),
     "diffusers unet masked": Variant(partial(unet, None, True), 8),
     "diffusers unet by hand": Variant(partial(unet, "AttnProcessor"), 8),
-    "diffusers unet sliced": Variant(
-        partial(unet, "sliced"), 0, SLICES, why="four heads one after another: a slice does not say whose it is"
-    ),
+    "diffusers unet sliced": Variant(partial(unet, "sliced"), 32),  # four heads one after another, each a call
     "diffusers unet without text": make("UNet2DModel", 4, PLAIN, "timestep", sample=noise(1, 3, 8, 8)),
     "diffusers dit": make(
         "DiTTransformer2DModel",

@@ -39,10 +39,11 @@ def hf(
     told: dict[str, int] | None = None,
     gap: int = 0,
     why: str = "",
+    mixed: bool = False,
 ) -> Variant:
     """config: where it is not the model's name with another end. how: the implementation asked for, not the default."""
     config = config or re.sub(r"(Model|For[A-Z]\w*)$", "Config", name)
-    return Variant(partial(built, name, options, inputs, config, how), calls, told or {}, gap, why)
+    return Variant(partial(built, name, options, inputs, config, how), calls, told or {}, gap, why, mixed=mixed)
 
 
 def picture(size: int = 32, count: int = 2) -> Inputs:
@@ -96,6 +97,12 @@ SAM2: dict[str, Any] = {
 }  # fmt: skip
 
 HF: dict[str, Variant] = {
+    "hf cvt": hf(  # its einsum is given the operands in a list
+        "CvtModel",
+        6,
+        {"depth": [1, 2, 3], "embed_dim": [16, 32, 48], "num_heads": [1, 2, 3]},
+        picture(64),
+    ),
     "hf vit": hf("ViTModel", 2, VIT, picture(), how="sdpa"),
     "hf vit eager": hf("ViTModel", 2, VIT, picture(), how="eager"),
     "hf deit": hf("DeiTModel", 2, VIT, picture()),

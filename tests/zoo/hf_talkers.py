@@ -154,6 +154,15 @@ def qwen_prompt() -> dict[str, Any]:
 
 
 TALKERS: dict[str, Variant] = {
+    "hf gpt oss": hf(
+        "GptOssModel",
+        2,
+        {**GEMMA, "num_local_experts": 2, "num_experts_per_tok": 1, "sliding_window": 4},
+        text,
+        gap=2,
+        mixed=True,
+        why="the gap is the choice of experts, a softmax of two axes; rows lack the sink's share, which is cut off",
+    ),
     "hf clip": hf("CLIPModel", 4, TWO_TOWERS, both),
     "hf clip eager": hf("CLIPModel", 4, TWO_TOWERS, both, how="eager"),
     "hf siglip": hf(

@@ -1,7 +1,7 @@
 """Over two hundred models, each watched once: outputs, state, exactness, and that no call goes unseen or untold.
 
-The tables say for each what is to be seen, counted in its source; `known.py` has those that are not read as they
-should be. Below them, torch's dispatcher is asked how much attention there really was.
+The tables say for each what is to be seen, counted in its source. Below them, torch's dispatcher is
+asked how much attention there really was.
 """
 
 from __future__ import annotations
@@ -32,13 +32,15 @@ def test_zoo(name: str) -> None:
     with rg.watch(model, keep=KEEP) as record:
         watched = forward()
     neutral(plain, watched, fast=variant.fast)
-    restored(before, state(model))
+    restored(dict(before), state(model))
     seen(record, variant)
     with Dispatched() as dispatched:
         forward()
     assert dispatched.total - len(record) - sum(record.not_covered.values()) == variant.gap, dispatched.counts
     exact(record, variant.mixed)
     everywhere(model, forward, variant.mixed)
+    edited(model, forward, plain, record)
+    restored(before, state(model))
 
 
 def neutral(plain: Any, watched: Any, *, fast: bool) -> None:
@@ -80,7 +82,7 @@ def exact(record: Record, mixed: bool) -> None:
     for reading in record:
         assert float(reading.error) < 1e-4, reading
         entropy, received = reading["entropy"], reading["received"]
-        assert entropy.isfinite().all(), reading
+        assert mixed or entropy.isfinite().all(), reading
         assert received.isfinite().all(), reading
         if not mixed:
             assert (entropy >= 0).all(), reading
@@ -105,6 +107,22 @@ def everywhere(model: nn.Module, forward: Forward, mixed: bool) -> None:
         total = torch.cat(rows)
         distributions = torch.isclose(total, total.round(), atol=1e-4) & (total.round() <= 1)  # 0: nothing may be seen
         assert bool(distributions.all()) is not mixed
+
+
+def edited(model: nn.Module, forward: Forward, plain: Any, record: Record) -> None:
+    """An edit that changes nothing leaves the output; one that takes all heads away leaves none of their output."""
+    sites = sorted({reading.site for reading in record})
+    if not sites:
+        return
+    with rg.edit(model, lambda probs: probs * 1.0, sites):
+        same = tensors(forward())
+    for a, b in zip(tensors(plain), same, strict=True):
+        if a.is_floating_point():
+            torch.testing.assert_close(a, b, rtol=1e-3, atol=float(1e-3 * a.abs().nan_to_num().amax()), equal_nan=True)
+    with rg.watch(model, sites, keep="out") as gone, rg.edit(model, rg.edits.ablate(), sites) as edits:
+        forward()
+    assert not any(bool(reading["out"].any()) for reading in gone)
+    assert sum(edits.sites.values()) == len(gone)
 
 
 def test_names_are_told_once() -> None:

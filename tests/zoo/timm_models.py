@@ -66,11 +66,12 @@ SIX: dict[str, Any] = {"embed_dim": 24, "depths": (2, 2, 1, 1)}
 ONES = (1, 1, 1, 1)
 WIDTHS = (24, 48, 96, 192)
 
-CASCADED = {
-    f"stages.{stage}.blocks.{block}.mixer.m.attn: {unnamed(1, keys, keys)}": 4
-    for stage, blocks, keys in ((0, 1, 16), (1, 2, 4), (2, 3, 1))
-    for block in range(blocks)
-}
+
+def four_pictures() -> tuple[nn.Module, Forward]:
+    model = timm.create_model("efficientvit_m0", pretrained=False, img_size=64)
+    pictures = noise(4, 3, 64, 64)
+    return model, lambda: model(pictures)
+
 
 TIMM: dict[str, Variant] = {
     "timm vit": make("vit_tiny_patch16_224", 2, 32, **VIT),
@@ -152,13 +153,7 @@ TIMM: dict[str, Variant] = {
     "timm sam2 hiera": make("sam2_hiera_tiny", 5, stages=(1, 1, 2, 1), global_att_blocks=(3,), embed_dim=24),
     "timm next vit": make("nextvit_small", 4),
     "timm fastvit": make("fastvit_sa12", 2),  # its last stage
-    "timm efficientvit msra": make(
-        "efficientvit_m0",
-        0,
-        img_size=64,
-        told=CASCADED,
-        why="heads one after another, each a call without a head axis, of a module that says it has four",
-    ),
+    "timm efficientvit msra": make("efficientvit_m0", 24, img_size=64),  # heads one after another, each a call
     "timm bottleneck": make("botnet26t_256", 3, img_size=64),
     "timm halonet": make(
         "halonet26t",
@@ -211,23 +206,10 @@ TIMM: dict[str, Variant] = {
         why="linear attention: a softmax over positions that scales the keys, no matrix",
     ),
     "timm swiftformer": make("swiftformer_xs", 0, why="additive attention without a softmax"),
-    "timm shvit": make(
-        "shvit_s1",
-        0,
-        told=each([f"stages.1.blocks.{i}.mixer.m" for i in range(4)], unnamed(1, 4, 4))
-        | each([f"stages.2.blocks.{i}.mixer.m" for i in range(5)], unnamed(1, 1, 1)),
-        why="a single head, without an axis for it, of a module that does not say so",
-    ),
-    "timm lambda": make(
-        "lambda_resnet26t",
-        0,
-        told={
-            f"stages.2.1.self_attn: {unnamed(1, 16, 16)}": 1,
-            f"stages.3.0.self_attn: {unnamed(1, 16, 16)}": 1,
-            f"stages.3.1.self_attn: {unnamed(1, 16, 4)}": 1,
-        },
-        why="a linear layer made of the context: a softmax of the keys over positions, one for all heads",
-    ),
+    "timm efficientvit msra, four pictures": Variant(four_pictures, 24),  # as many as the heads that the module has
+    "timm gcresnet": make("gcresnext26ts", 8),  # one query for all: the row is a column, right of the values
+    "timm shvit": make("shvit_s1", 9),  # a single head, without an axis for it
+    "timm lambda": make("lambda_resnet26t", 3),  # rows are channels: each looks over the positions
     "timm csatv2": make(
         "csatv2",
         4,
@@ -235,13 +217,7 @@ TIMM: dict[str, Variant] = {
         why="its spatial attention is a softmax of 2 axes, over the batch and not over positions (q @ k^T of [B, N])",
     ),
     "timm efficientvim": make(
-        "efficientvim_m1",
-        0,
-        gap=1,
-        told=each([f"stages.0.blocks.{i}.mixer" for i in (0, 1)], unnamed(1, 49, 16))
-        | each([f"stages.1.blocks.{i}.mixer" for i in (0, 1)], unnamed(1, 25, 4))
-        | each([f"stages.2.blocks.{i}.mixer" for i in (0, 1)], unnamed(1, 9, 1)),
-        why="state space duality: softmaxes over positions, times another tensor; and one of its four heads",
+        "efficientvim_m1", 6, gap=1, mixed=True, why="the gap is a softmax of two axes, over the four heads"
     ),
     "timm convnext": make("convnext_atto", 0, why="no attention", depths=ONES),
 }

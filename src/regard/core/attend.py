@@ -86,7 +86,7 @@ def _by_rows(call: Call, taps: Sequence[Tap]) -> Tensor:
 def _tapped(probs: Tensor, taps: Sequence[Tap], start: int, call: Call) -> Tensor:
     def reduce(grad: Tensor) -> None:
         p = probs.detach().float() if probs.dtype.itemsize < 4 else probs.detach()
-        _hand_out(taps, Rows(start, p.log(), p, call.queries, masked=True), grad.to(p.dtype))
+        _hand_out(taps, Rows(start, p.log(), p, call.queries, masked=True, given=True), grad.to(p.dtype))
 
     return _Pass.apply(probs, reduce, *(tap.leaf for tap in taps))
 

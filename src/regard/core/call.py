@@ -214,7 +214,7 @@ class Call:
     def rows(self, start: int, stop: int, workspace: Workspace) -> Rows:
         if self.weights is not None or self.rules:
             probs = self.probs(start, stop)
-            return Rows(start, probs.log(), probs, self.queries, masked=True)
+            return Rows(start, probs.log(), probs, self.queries, masked=True, given=True)
         shape = (self.batch, self.heads, stop - start, self.keys)
         kept = [workspace.lend(name, shape, self._keys_per_head) for name in ("logits", "probs")]
         logits = self.logits(start, stop, out=kept[0])
@@ -316,13 +316,17 @@ class Workspace:
 
 @dataclass(frozen=True)
 class Rows:
-    """A block of query rows of a call: rows `start ..` of `queries`; masked: some logits may be -inf."""
+    """A block of query rows of a call: rows `start ..` of `queries`; masked: some logits may be -inf.
+
+    given: probs are not our softmax of logits but what a model or an edit made of them; they may be no distribution.
+    """
 
     start: int
     logits: Float[Tensor, "b h rows k"]
     probs: Float[Tensor, "b h rows k"]
     queries: int
     masked: bool = False
+    given: bool = False
 
     @property
     def stop(self) -> int:

@@ -59,7 +59,7 @@ class Interceptor(TorchFunctionMode):
 
     def _attention(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         found = owners(sys._getframe(2))
-        parsed = found[0].listener.mechanisms.calls[func](found[0].module, *args, **kwargs) if found else None
+        parsed = found[0].listener.mechanisms.calls[func](found[0].maker, *args, **kwargs) if found else None
         if parsed is None:
             _tell(found, f"{getattr(func, '__name__', func)} with operands whose head axis is not known")
             return func(*args, **kwargs)
@@ -84,7 +84,7 @@ class Interceptor(TorchFunctionMode):
 
     def _by_hand(self, product: Product, out: Tensor) -> Tensor:
         found = owners(sys._getframe(2))
-        parsed = found[0].listener.mechanisms.by_hand(product, found[0].module) if found else None
+        parsed = found[0].listener.mechanisms.by_hand(product, found[0].maker) if found else None
         if parsed is None:
             shape = list(product.weights.shape)
             _tell(found, f"attention by hand whose weights {shape} have no known head axis")
@@ -125,7 +125,7 @@ def _edits(one: Owner) -> bool:
 def _edit_logits(editors: list[Owner], source: Tensor) -> Tensor:
     """What goes into a softmax that may be attention's, edited; its call is not counted, for it is not made yet."""
     for one in editors:
-        parsed = one.listener.mechanisms.logits(source, one.module)
+        parsed = one.listener.mechanisms.logits(source, one.maker)
         if parsed is not None:
             assert one.listener.edit is not None
             call = one.listener.edit(Call(site=one.site, index=one.listener.count[one.site], **parsed.fields))
@@ -182,6 +182,8 @@ def listening(listener: Listener) -> Iterator[None]:
         for module in _hookable(listener.model):
             hooks.append(module.register_forward_pre_hook(_enter, prepend=True))
             hooks.append(module.register_forward_hook(_leave, always_call=True))
+        if not isinstance(listener.model, torch.jit.ScriptModule):
+            hooks.append(listener.model.register_forward_pre_hook(_note_batches, with_kwargs=True))
         if not _is_on():
             overrides._push_mode(Interceptor())
         yield
@@ -227,6 +229,14 @@ def _enter(module: nn.Module, _: Any) -> None:
     if not on:
         overrides._push_mode(Interceptor())
     _scope.entered.append((module, not on))
+
+
+def _note_batches(module: nn.Module, args: Any, kwargs: Any) -> None:
+    """Pictures, videos, texts; tensors of three axes may have their batch anywhere."""
+    sizes = {x.shape[0] for x in (*args, *kwargs.values()) if isinstance(x, Tensor) and x.ndim >= 2 and x.ndim != 3}
+    for one in opened():
+        if one.model is module:
+            one.batches = frozenset(sizes)
 
 
 def _leave(module: nn.Module, _: Any, __: Any) -> None:

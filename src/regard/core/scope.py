@@ -29,6 +29,13 @@ WRAPPERS = ("_orig_mod.", "module.", "_fsdp_wrapped_module.", "_checkpoint_wrapp
 Threads = Literal["own", "all"]
 
 
+class Maker(NamedTuple):
+    """Who makes a call, and the sizes of the batches that its model was last given."""
+
+    module: nn.Module
+    batches: frozenset[int] = frozenset()
+
+
 class Parsed(NamedTuple):
     """Fields of a `Call`, and how its output gets from the model's own layout into the canonical one and back."""
 
@@ -41,17 +48,17 @@ class Parsed(NamedTuple):
 class Mechanisms:
     """How models compute attention: functions that are a call, and functions that hide one.
 
-    calls: torch function -> parser of (module, its arguments); None: not readable.
+    calls: torch function -> parser of (maker, its arguments); None: not readable.
     opens: torch function -> an equal function that makes its inner calls visible.
-    by_hand: a product of weights and values, and the module that made it.
-    logits: what goes into a softmax, and the module; the only field is the logits in the canonical view.
+    by_hand: a product of weights and values, and its maker.
+    logits: what goes into a softmax, and its maker; the only field is the logits in the canonical view.
     prepares: given a model, switch off what hides its calls and give back the undoing, or None.
     """
 
     calls: Mapping[Callable[..., Any], Callable[..., Parsed | None]]
     opens: Mapping[Callable[..., Any], Callable[..., Any]]
-    by_hand: Callable[[Product, nn.Module], Parsed | None]
-    logits: Callable[[Tensor, nn.Module], Parsed | None]
+    by_hand: Callable[[Product, Maker], Parsed | None]
+    logits: Callable[[Tensor, Maker], Parsed | None]
     prepares: tuple[Callable[[nn.Module], Callable[[], None] | None], ...] = ()
 
 
@@ -92,6 +99,7 @@ class Listener:
         self.patch_grid: tuple[int, int] | None = None  # (h, w) of the last patch embedding that ran
         self.patch_site: str | None = None
         self.not_covered: Counter[str] = Counter()
+        self.batches: frozenset[int] = frozenset()
         self.softmaxes: list[tuple[str, Softmax]] = []
         self.count: Counter[str] = Counter()
         self.lock = threading.Lock()
@@ -182,6 +190,10 @@ class Owner(NamedTuple):
     listener: Listener
     site: str
     module: nn.Module
+
+    @property
+    def maker(self) -> Maker:
+        return Maker(self.module, self.listener.batches)
 
 
 def owners(frame: FrameType | None) -> list[Owner]:

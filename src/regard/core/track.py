@@ -20,7 +20,9 @@ from torch.utils.weak import WeakIdKeyDictionary
 SOFTMAXES = frozenset({torch.softmax, F.softmax, Tensor.softmax, torch.special.softmax})
 PRODUCTS = frozenset({torch.matmul, torch.bmm, Tensor.matmul, Tensor.bmm, Tensor.__matmul__})
 _MT: Any = Tensor.mT
+CUTTING = frozenset({Tensor.__getitem__, torch.narrow, Tensor.narrow})
 TURNING = frozenset({torch.transpose, Tensor.transpose, torch.swapaxes, Tensor.swapaxes, _MT.__get__})
+UNSQUEEZING = frozenset({torch.unsqueeze, Tensor.unsqueeze})
 ADDING = frozenset({torch.baddbmm, Tensor.baddbmm})  # added + left @ right
 EINSUMS = frozenset({torch.einsum, torch.functional.einsum})
 
@@ -122,8 +124,13 @@ class Tracker:
             return
         for one in args:
             mark = self._marks.get(one) if isinstance(one, Tensor) else None
+            if isinstance(mark, Weights) and func in CUTTING and out.shape[:-1] == one.shape[:-1]:
+                self._marks[out] = replace(mark, logits=None)  # columns cut off: what is left are weights still
+                return
             if mark is not None and out.numel() == one.numel():
-                if isinstance(mark, Weights) and func in TURNING and _turns(one.ndim, args[1:]):
+                column = func in UNSQUEEZING and out.shape[-1] == 1 and one.shape[-2:-1] == (1,)  # one query's row
+                turned = column or (func in TURNING and _turns(one.ndim, args[1:]))
+                if isinstance(mark, Weights) and turned:
                     mark = replace(mark, turned=not mark.turned)
                 self._marks[out] = mark
                 return
@@ -149,6 +156,8 @@ def _operands(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple
 
 def _einsum(args: tuple[Any, ...]) -> tuple[Tensor, Tensor] | None:
     """`...id,...jd->...ij` and `...ij,...jd->...id`, whatever the letters; other sums are not followed."""
+    if len(args) == 2 and isinstance(args[1], list | tuple):  # operands may come as one list
+        args = (args[0], *args[1])
     if len(args) != 3 or not isinstance(args[0], str) or not all(isinstance(a, Tensor) for a in args[1:]):
         return None
     sides, arrow, result = args[0].replace(" ", "").partition("->")

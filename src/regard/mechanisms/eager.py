@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from regard.core.scope import Parsed
+from regard.core.scope import Maker, Parsed
 from regard.core.track import Logits, Product
 from regard.mechanisms.heads import fits, layout
 
 
-def eager(product: Product, module: nn.Module) -> Parsed | None:
+def eager(product: Product, maker: Maker) -> Parsed | None:
     """Fields of a `Call`; None where the head axis cannot be known."""
-    found = layout(tuple(product.weights.shape[:-2]), module)
+    found = layout(tuple(product.weights.shape[:-2]), maker)
     if found is None:
         return None
     weights, values = (found.canonical(t) for t in (product.weights, product.values))
@@ -20,9 +20,9 @@ def eager(product: Product, module: nn.Module) -> Parsed | None:
     return Parsed(fields, found.canonical, found.raw)
 
 
-def logits(source: Tensor, module: nn.Module) -> Parsed | None:
+def logits(source: Tensor, maker: Maker) -> Parsed | None:
     """The logits that go into a softmax, while they may still be edited."""
-    found = layout(tuple(source.shape[:-2]), module)
+    found = layout(tuple(source.shape[:-2]), maker)
     if found is None:
         return None
     return Parsed({"mechanism": "by hand", "given": found.canonical(source)}, found.canonical, found.raw)

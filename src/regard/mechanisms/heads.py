@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from regard.core.scope import Maker
+
 HEADS = ("num_heads", "num_attention_heads", "n_heads", "heads", "nhead")  # what modules call their number
 
 
@@ -35,21 +37,30 @@ class Layout:
         return x.unflatten(0, rest).movedim(-3, self.axis)
 
 
-def layout(lead: tuple[int, ...], module: nn.Module) -> Layout | None:
+def layout(lead: tuple[int, ...], maker: Maker) -> Layout | None:
     """Two leading axes are batch and heads. Else the module's own number of heads tells; None if it does not.
 
-    None also where the module has other heads than the second of two axes, which may all be in the first.
+    None also where the module has other heads than the second of two axes, which may all be in the first. One axis
+    is both, if whole batches are left when heads are split off; if not, and it is a batch, it has one head.
     """
-    heads = number_of_heads(module)
+    heads = number_of_heads(maker.module)
     if len(lead) == 2:
         elsewhere = heads is not None and lead[1] != heads and lead[0] % heads == 0
         return None if elsewhere else Layout(lead, 1, lead[1])
+    if len(lead) == 1:
+        if heads is not None and lead[0] % heads == 0 and _whole(lead[0] // heads, maker):
+            return Layout(lead, None, heads)
+        return Layout(lead, None, 1) if lead[0] in maker.batches else None
     if heads is None or not lead:
         return None
-    if len(lead) == 1:
-        return None if lead[0] % heads else Layout(lead, None, heads)
     fitting = [axis for axis in range(1, len(lead)) if lead[axis] == heads]
     return Layout(lead, fitting[0], heads) if len(fitting) == 1 else None
+
+
+def _whole(count: int, maker: Maker) -> bool:
+    """Whether so many are whole batches of what the model was given. (torch's module knows its heads for certain.)"""
+    sure = not maker.batches or isinstance(maker.module, nn.MultiheadAttention)
+    return sure or any(count % size == 0 for size in maker.batches)
 
 
 def common(*shapes: tuple[int, ...]) -> tuple[int, ...] | None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from regard.core.scope import Parsed
+from regard.core.scope import Maker, Parsed
 from regard.mechanisms.heads import common, layout, number_of_heads
 
 
@@ -31,7 +31,7 @@ def unpack(x: Tensor) -> Tensor:
 
 
 def sdpa(
-    module: nn.Module,
+    maker: Maker,
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -43,9 +43,9 @@ def sdpa(
     enable_gqa: bool = False,
 ) -> Parsed | None:
     """Fields of a `Call` from SDPA's own signature; None where the head axis cannot be known."""
-    if packed(module, query, key):
+    if packed(maker.module, query, key):
         mask = None if attn_mask is None else unpack(attn_mask.expand(*query.shape[:3], key.shape[2]))
-        made = sdpa(module, unpack(query), key, value, mask, dropout_p, is_causal, scale=scale)
+        made = sdpa(maker, unpack(query), key, value, mask, dropout_p, is_causal, scale=scale)
         groups = query.shape[1:3]
         return made and Parsed(
             made.fields, lambda x: made.canonical(unpack(x)), lambda x: made.raw(x).squeeze(2).unflatten(1, groups)
@@ -53,7 +53,7 @@ def sdpa(
     lead = common(query.shape, key.shape, value.shape)
     if lead is None:
         return None
-    found = layout(lead, module)
+    found = layout(lead, maker)
     if found is None:
         return None
     if len(lead) == 2:  # with grouped queries, keys and values have heads of their own

@@ -9,6 +9,8 @@ import torch
 from regard.core.call import PerQuery, Rows
 from regard.registry import method
 
+TOLERANCE = 1e-2  # of a row's sum: half precision rounds by as much
+
 
 @method(
     "probes",
@@ -26,7 +28,8 @@ def entropy(rows: Rows) -> PerQuery:
     which needs no logarithm of N^2 numbers.
 
     Our p, s: the attention weights and logits [B, H, Q, K]. Gives [B, H, Q], 0 .. log2 K bits;
-    2^H is the effective number of keys. A wholly masked query has entropy 0.
+    2^H is the effective number of keys. A wholly masked query has entropy 0; NaN where a model or an edit
+    makes weights that are no distribution (negative, or with another sum than 1).
 
     Source: Clark et al. 2019, "What Does BERT Look At?", section 5.1.
 
@@ -38,4 +41,9 @@ def entropy(rows: Rows) -> PerQuery:
     """
     logits = rows.logits.nan_to_num(neginf=0.0) if rows.masked else rows.logits  # 0 * -inf adds nothing
     mean = torch.einsum("bhqk,bhqk->bhq", rows.probs, logits)
-    return ((rows.lse - mean) / math.log(2)).nan_to_num(0.0).clamp_min(0.0)
+    bits = ((rows.lse - mean) / math.log(2)).nan_to_num(0.0).clamp_min(0.0)
+    if rows.given:  # heads mixed after the softmax, say, as in CaiT: such a row has no entropy
+        total = rows.probs.sum(-1)
+        wrong = ((total - 1).abs() > TOLERANCE) & (total != 0) | (rows.probs < 0).any(-1)
+        bits = bits.masked_fill(wrong, torch.nan)
+    return bits
