@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 import regard as rg
-from regard import api, registry
+from regard import api, api_calls, registry
 from regard.errors import (
     CallError,
     DataError,
@@ -133,30 +133,6 @@ def test_watch_refuses_a_site_that_is_not_there(tiny_vit: nn.Module, x: Tensor) 
             tiny_vit(x)
     with refused(MethodError, "no probe named 'entropie'", "a field .* or a probe: 'entropy'"):
         rg.watch(tiny_vit, keep="entropie")
-
-
-def test_sites_by_value(tiny_vit: nn.Module, cnn: nn.Module, x: Tensor, y: Tensor) -> None:
-    table = rg.sites(tiny_vit, x)
-    gives = "q k v out probs"
-    assert table.rows == tuple((f"blocks.{i}.attn", "sdpa", 3, 197, 197, "14x14+1", gives) for i in range(12))
-    assert table.columns == ("address", "mechanism", "heads", "queries", "keys", "grid", "gives")
-    assert table.title == "attention calls of VisionTransformer"
-    assert rg.sites(cnn, y).rows == ()
-
-
-def test_sites_names_what_is_not_covered() -> None:
-    coat = rg.model("random:coat_tiny")
-    table = rg.sites(coat, rg.image("sample:coffee", like=coat))
-    assert {row[1] for row in table.rows} == {"not covered"}
-    told = "serial_blocks1.0.factoratt_crpe: softmax without a product with values"
-    assert table.rows[0] == (told, "not covered", None, None, None, None, "nothing yet")
-
-
-def test_sites_reads_windows_made_by_hand() -> None:
-    swin = rg.model("random:swin_tiny_patch4_window7_224")
-    table = rg.sites(swin, rg.image("sample:coffee", like=swin))
-    assert len(table.rows) == 12  # 2 + 2 + 6 + 2 blocks of window attention
-    assert table.rows[0] == ("layers.0.blocks.0.attn", "by hand", 3, 49, 49, None, "q k v out probs")
 
 
 # explain
@@ -510,7 +486,7 @@ def test_look_settings_and_source(tiny_vit: nn.Module, tmp_path: Path) -> None:
 # Examples in docstrings
 
 ROOMS = ("core", "subjects", "probes", "edits", "explainers", "metrics", "objects", "models")
-FILES = ("api", "layout", "files", "progress", "errors", "registry", "results", "bibliography")
+FILES = ("api", "api_calls", "layout", "files", "progress", "errors", "registry", "results", "bibliography")
 
 
 def modules_with_examples() -> Iterator[Any]:
@@ -544,8 +520,9 @@ def test_example_in_docstring(example: doctest.DocTest) -> None:
 
 def test_every_verb_and_every_method_has_an_example() -> None:
     have = {example.name for example in EXAMPLES}
-    verbs = {f"regard.api.{n}" for n, f in vars(api).items() if inspect.isfunction(f) and f.__module__ == api.__name__}
-    assert {name for name in verbs if not name.startswith("regard.api._")} <= have
+    for file in (api, api_calls):
+        verbs = {n for n, f in vars(file).items() if inspect.isfunction(f) and f.__module__ == file.__name__}
+        assert {f"{file.__name__}.{name}" for name in verbs if not name.startswith("_")} <= have
     for family in registry.FAMILIES:
         assert {f"regard.{family}.{name}.{name}" for name in registry.cards(family)} <= have
 

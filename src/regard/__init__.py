@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-_VERBS = "model image watch edit sites explain score bank discover look methods card papers"
+_VERBS = "model image explain score bank discover look methods card papers"
 _HOMES = (
     dict.fromkeys(_VERBS.split(), "regard.api")
+    | dict.fromkeys(("watch", "edit", "sites", "audit"), "regard.api_calls")
     | dict.fromkeys(("Map", "Parts", "Score", "Table", "load"), "regard.results")
     | {"Grid": "regard.layout", "Call": "regard.core.call", "Record": "regard.core.record"}
 )
@@ -22,7 +23,8 @@ __all__ = [*_HOMES, *_FAMILIES, "errors"]
 
 if TYPE_CHECKING:
     from regard import edits, errors, explainers, metrics, objects, probes
-    from regard.api import bank, card, discover, edit, explain, image, look, methods, model, papers, score, sites, watch
+    from regard.api import bank, card, discover, explain, image, look, methods, model, papers, score
+    from regard.api_calls import audit, edit, sites, watch
     from regard.core.call import Call
     from regard.core.record import Record
     from regard.layout import Grid

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 from regard import bibliography, registry
@@ -13,10 +13,6 @@ from regard.results import Map, Parts, Score, Table
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from regard.core.edit import Edited, Edits
-    from regard.core.scope import Threads
-    from regard.core.select import Selection
-    from regard.core.watch import Keep, Watch
     from regard.looking.look import Look
     from regard.models.picture import Source
     from regard.subjects.bank import OrderBank
@@ -63,86 +59,6 @@ def image(source: Source, *, like: nn.Module | None = None, patches: int = 576) 
     x = prepare(picture, facts_of(like), patches=patches).x
     first = next(like.parameters(), None)
     return x if first is None else x.to(first)
-
-
-def watch(
-    model: nn.Module, select: Selection = "*", *, keep: Keep = (), sample: int = 1, threads: Threads = "own",
-    limit: int = 4 << 30,
-) -> Watch:  # fmt: skip
-    """Watch chosen attention calls while a block runs; the model's output stays bitwise the same.
-
-    (One exception: `nn.TransformerEncoder` and `nn.MultiheadAttention` leave torch's inference fast path,
-    which rounds differently and zeroes padded rows.)
-
-    select: addresses such as `"blocks.{6..11}.attn"`; keep: fields (`q k v out probs`), `attention` (the
-    smaller of what any row can be had from again) and probes (functions or names), or a mapping from the
-    name to read by. Entering gives the Record that fills as the model runs; probes of gradients are filled by
-    `record.backward(score)` inside the block. sample: look at about one query row in so many. threads: whether
-    other Python threads that run the model during the block are watched too. limit: bytes that keep="probs" may
-    hold. Raises SiteError at the end of the block if the model made attention calls and none matched, CallError
-    for what a call cannot give.
-
-    >>> import regard as rg
-    >>> m = rg.model("random:vit_tiny_patch16_224")
-    >>> with rg.watch(m, "blocks.{10..11}.attn", keep=[rg.probes.entropy]) as rec:
-    ...     _ = m(rg.image("sample:coffee", like=m))
-    >>> rec.table("entropy").columns
-    ('site', 'head 0', 'head 1', 'head 2')
-    """
-    from regard.core.watch import Watch
-    from regard.mechanisms import ALL
-
-    return Watch(model, ALL, select, keep, sample=sample, threads=threads, limit=limit)
-
-
-def edit(
-    model: nn.Module, edits: Edits | Mapping[str, Edits], select: Selection = "*", *, threads: Threads = "own"
-) -> Edited:
-    """Change chosen attention calls while a block runs; the model itself is never touched.
-
-    edits: what `regard.edits` makes, `first >> then` or a list, a function of `logits`, `probs` or `out` (blocks of
-    query rows `[B, H, rows, K]`, resp. `[B, H, Q, D]`), or a mapping from addresses to any of these. Within a call:
-    operands and logits, softmax, probabilities, output; within each, in the order listed; blocks in the order
-    opened; watches see the result. Call `backward()` inside the block: checkpointed layers are computed again in it.
-    threads: whether other Python threads that run the model during the block are edited too.
-    Raises SiteError at the end of the block if a selection matched no call, EditError for what does not fit.
-
-    >>> import regard as rg
-    >>> m = rg.model("random:vit_tiny_patch16_224")
-    >>> x = rg.image("sample:coffee", like=m)
-    >>> with rg.edit(m, {"blocks.7.attn": rg.edits.temperature(0.5), "blocks.8.attn": rg.edits.ablate(heads=[2])}):
-    ...     _ = m(x)
-    """
-    from regard.core.edit import Edited
-    from regard.mechanisms import ALL
-
-    return Edited(model, ALL, edits, select, threads=threads)
-
-
-def sites(model: nn.Module, x: Tensor) -> Table:
-    """Every attention call of one forward: address, mechanism, heads, grid; and what is not covered.
-
-    >>> import regard as rg
-    >>> m = rg.model("random:vit_tiny_patch16_224")
-    >>> rg.sites(m, rg.image("sample:coffee", like=m)).rows[0]
-    ('blocks.0.attn', 'sdpa', 3, 197, 197, '14x14+1', 'q k v out probs')
-    """
-    import torch
-
-    from regard.subjects.forward import untouched
-
-    with torch.no_grad(), untouched(model), watch(model) as record:
-        model(x)
-    rows: list[tuple[Any, ...]] = [
-        (r.address, r.mechanism, r.heads, r.queries, r.keys, str(r.grid) if r.grid else None, " ".join(r.gives))
-        for r in record
-    ]
-    rows += [(what, "not covered", None, None, None, None, "nothing yet") for what in record.not_covered]
-    return Table(
-        columns=("address", "mechanism", "heads", "queries", "keys", "grid", "gives"),
-        rows=tuple(rows),
-        title=f"attention calls of {type(model).__name__}",
-    )
 
 
 def _subject(model: nn.Module, x: Tensor) -> Subject:

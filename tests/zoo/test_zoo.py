@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 import regard as rg
 from regard.core.record import Reading, Record
+from regard.mechanisms.dispatch import Dispatched
 
 from .builders import TABLES, ZOO
-from .dispatch import Dispatched
 from .variant import Forward, Variant, tensors
 
 KEEP = [rg.probes.entropy, rg.probes.received]

@@ -21,7 +21,8 @@ class Reading:
 
     bias is the call's own, where k is kept too (logits cannot be had without it). error is the self-check
     of every reading: the first query row of each head (from q and k, or as the model made it) times v, against
-    what the model's own kernel gave, as a share of the output's largest value.
+    what the model's own kernel gave, as a share of the output's largest value. pictures: how many the model was
+    given; patches: (h, w) of the last patch embedding that ran.
     """
 
     site: str
@@ -38,6 +39,8 @@ class Reading:
     error: Tensor
     values: dict[str, Tensor]
     gives: tuple[str, ...] = ()
+    pictures: int = 1
+    patches: tuple[int, int] | None = None
 
     def __repr__(self) -> str:
         kept = " ".join(self.values) or "nothing kept"

@@ -73,6 +73,7 @@ class Watch:
                 site=call.site, index=call.index, mechanism=call.mechanism, batch=call.batch, heads=call.heads,
                 queries=call.queries, keys=call.keys, scale=call.scale, causal=call.causal, bias=bias, grid=grid,
                 error=self_check(call, product), values=values, gives=call.gives,
+                pictures=min(self._listener.batches, default=1), patches=self._listener.patch_grid,
             )
         )  # fmt: skip
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import regard as rg
+from regard.mechanisms.dispatch import Dispatched, attends
 
-from .dispatch import Dispatched, attends
 from .variant import noise
 
 X = noise(2, 4, 5, 8)

@@ -1,0 +1,125 @@
+"""The verbs about attention calls: see them, change them, list them, and make sure that none was missed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from regard.results import Table
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from regard.core.edit import Edited, Edits
+    from regard.core.plan import Keep
+    from regard.core.scope import Threads
+    from regard.core.select import Selection
+    from regard.core.watch import Watch
+    from regard.mechanisms.survey import Inputs
+
+
+def watch(
+    model: nn.Module, select: Selection = "*", *, keep: Keep = (), sample: int = 1, threads: Threads = "own",
+    limit: int = 4 << 30,
+) -> Watch:  # fmt: skip
+    """Watch chosen attention calls while a block runs; the model's output stays bitwise the same.
+
+    (One exception: `nn.TransformerEncoder` and `nn.MultiheadAttention` leave torch's inference fast path,
+    which rounds differently and zeroes padded rows.)
+
+    select: addresses such as `"blocks.{6..11}.attn"`; keep: fields (`q k v out probs`), `attention` (the
+    smaller of what any row can be had from again) and probes (functions or names), or a mapping from the
+    name to read by. Entering gives the Record that fills as the model runs; probes of gradients are filled by
+    `record.backward(score)` inside the block. sample: look at about one query row in so many. threads: whether
+    other Python threads that run the model during the block are watched too. limit: bytes that keep="probs" may
+    hold. Raises SiteError at the end of the block if the model made attention calls and none matched, CallError
+    for what a call cannot give.
+
+    >>> import regard as rg
+    >>> m = rg.model("random:vit_tiny_patch16_224")
+    >>> with rg.watch(m, "blocks.{10..11}.attn", keep=[rg.probes.entropy]) as rec:
+    ...     _ = m(rg.image("sample:coffee", like=m))
+    >>> rec.table("entropy").columns
+    ('site', 'head 0', 'head 1', 'head 2')
+    """
+    from regard.core.watch import Watch
+    from regard.mechanisms import ALL
+
+    return Watch(model, ALL, select, keep, sample=sample, threads=threads, limit=limit)
+
+
+def edit(
+    model: nn.Module, edits: Edits | Mapping[str, Edits], select: Selection = "*", *, threads: Threads = "own"
+) -> Edited:
+    """Change chosen attention calls while a block runs; the model itself is never touched.
+
+    edits: what `regard.edits` makes, `first >> then` or a list, a function of `logits`, `probs` or `out` (blocks of
+    query rows `[B, H, rows, K]`, resp. `[B, H, Q, D]`), or a mapping from addresses to any of these. Within a call:
+    operands and logits, softmax, probabilities, output; within each, in the order listed; blocks in the order
+    opened; watches see the result. Call `backward()` inside the block: checkpointed layers are computed again in it.
+    threads: whether other Python threads that run the model during the block are edited too.
+    Raises SiteError at the end of the block if a selection matched no call, EditError for what does not fit.
+
+    >>> import regard as rg
+    >>> m = rg.model("random:vit_tiny_patch16_224")
+    >>> x = rg.image("sample:coffee", like=m)
+    >>> with rg.edit(m, {"blocks.7.attn": rg.edits.temperature(0.5), "blocks.8.attn": rg.edits.ablate(heads=[2])}):
+    ...     _ = m(x)
+    """
+    from regard.core.edit import Edited
+    from regard.mechanisms import ALL
+
+    return Edited(model, ALL, edits, select, threads=threads)
+
+
+def sites(model: nn.Module, x: Inputs) -> Table:
+    """Every attention site of a model: address, kind, path, heads, size, grid, calls; and what is not covered.
+
+    The model runs on tensors without numbers, so nothing is computed; where it looks at numbers to decide what to do,
+    one real forward is run instead, and the title says so. x: a tensor, a list of inputs, a mapping of names to
+    inputs, or a function that runs the model. kind: self, cross, pool (one query), window, joint, channel, outlook,
+    sampling, linear. maps MiB: what keep="probs" would hold of one forward.
+
+    >>> import regard as rg
+    >>> m = rg.model("random:vit_tiny_patch16_224")
+    >>> rg.sites(m, rg.image("sample:coffee", like=m)).rows[0]
+    ('blocks.0.attn', 'self', 'sdpa', 3, 197, 197, '14x14+1', 1, 0.4, 'q k v out probs')
+    """
+    from regard.mechanisms import ALL
+    from regard.mechanisms.survey import survey
+    from regard.subjects.forward import untouched
+
+    with untouched(model):
+        found, real = survey(model, x, ALL)
+    rows = tuple(
+        (s.address, s.kind, s.path, s.heads, s.queries, s.keys, s.grid, s.calls, round(s.bytes / 2**20, 1), s.gives)
+        for s in found
+    )
+    how = " (by a real forward)" if real else ""
+    return Table(
+        columns=("address", "kind", "path", "heads", "queries", "keys", "grid", "calls", "maps MiB", "gives"),
+        rows=rows,
+        title=f"attention sites of {type(model).__name__}{how}",
+    )
+
+
+def audit(model: nn.Module, x: Inputs) -> Table:
+    """Whether any attention goes unseen: ops that torch's dispatcher ran, beside calls seen and softmaxes told of.
+
+    A gap above 0 is attention that `watch` and `edit` do not reach: code compiled by torch.jit, say.
+
+    >>> import regard as rg
+    >>> m = rg.model("random:vit_tiny_patch16_224")
+    >>> rg.audit(m, rg.image("sample:coffee", like=m)).rows[-1]
+    ('gap', 0)
+    """
+    from regard.mechanisms import ALL
+    from regard.mechanisms.survey import audit as counted
+    from regard.subjects.forward import untouched
+
+    with untouched(model):
+        found = counted(model, x, ALL)
+    ops = tuple((f"dispatched: {name}", count) for name, count in sorted(found.dispatched.items()))
+    told = tuple((f"told of: {what}", count) for what, count in found.told.items())
+    rows = (*ops, ("calls seen", found.seen), *told, ("gap", found.gap))
+    return Table(columns=("what", "count"), rows=rows, title=f"audit of {type(model).__name__}")
