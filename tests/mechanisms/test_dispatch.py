@@ -14,7 +14,7 @@ from torch.nn import functional as F
 import regard as rg
 from regard.mechanisms.dispatch import Dispatched, attends
 
-from .variant import noise
+from ..zoo.variant import noise
 
 X = noise(2, 4, 5, 8)
 ROWS = noise(2, 5, 16)

@@ -49,6 +49,9 @@ class Interceptor(TorchFunctionMode):
         if func in mechanisms.opens and owners(sys._getframe(1)):
             with self:  # torch switches the mode off inside this method; the opened function needs it
                 return mechanisms.opens[func](*args, **kwargs)
+        name = mechanisms.opaque(func)
+        if name is not None:
+            _tell(owners(sys._getframe(1)), f"the fused kernel {name}")
         if func in SOFTMAXES:
             return self._softmax(func, args, kwargs)
         out = func(*args, **kwargs)
@@ -93,7 +96,7 @@ class Interceptor(TorchFunctionMode):
         return out if made is product.out else product.finish(made)
 
 
-def _serve(found: list[Owner], parsed: Parsed, run: Callable[[], Tensor]) -> Tensor:
+def _serve(found: list[Owner], parsed: Parsed, run: Callable[[], Any]) -> Any:
     """Make a call: as the model does unless it is edited or its gradient is tapped; then let all look."""
     indices = [one.listener.next_index(one.site) for one in found]
     call = Call(site=found[0].site, index=indices[0], **parsed.fields)

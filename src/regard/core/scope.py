@@ -40,8 +40,8 @@ class Parsed(NamedTuple):
     """Fields of a `Call`, and how its output gets from the model's own layout into the canonical one and back."""
 
     fields: dict[str, Any]
-    canonical: Callable[[Tensor], Tensor]
-    raw: Callable[[Tensor], Tensor]
+    canonical: Callable[[Any], Tensor]
+    raw: Callable[[Tensor], Any]
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ class Mechanisms:
     opens: torch function -> an equal function that makes its inner calls visible.
     by_hand: a product of weights and values, and its maker.
     logits: what goes into a softmax, and its maker; the only field is the logits in the canonical view.
+    opaque: the name of a function that is attention and cannot be read, or None.
     prepares: given a model, switch off what hides its calls and give back the undoing, or None.
     """
 
@@ -60,6 +61,7 @@ class Mechanisms:
     by_hand: Callable[[Product, Maker], Parsed | None]
     logits: Callable[[Tensor, Maker], Parsed | None]
     prepares: tuple[Callable[[nn.Module], Callable[[], None] | None], ...] = ()
+    opaque: Callable[[Any], str | None] = lambda _: None
 
 
 def addresses(model: nn.Module) -> dict[int, str]:
