@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-_VERBS = "model image watch sites explain score bank discover look heads query_key head_groups methods card papers"
+_VERBS = "model image watch sites explain score bank discover look methods card papers"
 _HOMES = (
     dict.fromkeys(_VERBS.split(), "regard.api")
+    | dict.fromkeys(("heads", "query_key", "head_groups"), "regard.api_heads")
     | dict.fromkeys(("Map", "Parts", "Score", "Table", "load"), "regard.results")
     | dict.fromkeys(("Atlas", "Joint", "HeadGroups"), "regard.atlas")
     | {"Grid": "regard.layout", "Call": "regard.core.call", "Record": "regard.core.record"}
@@ -23,23 +24,8 @@ __all__ = [*_HOMES, *_FAMILIES, "errors"]
 
 if TYPE_CHECKING:
     from regard import errors, explainers, metrics, objects, probes
-    from regard.api import (
-        bank,
-        card,
-        discover,
-        explain,
-        head_groups,
-        heads,
-        image,
-        look,
-        methods,
-        model,
-        papers,
-        query_key,
-        score,
-        sites,
-        watch,
-    )
+    from regard.api import bank, card, discover, explain, image, look, methods, model, papers, score, sites, watch
+    from regard.api_heads import head_groups, heads, query_key
     from regard.atlas import Atlas, HeadGroups, Joint
     from regard.core.call import Call
     from regard.core.record import Record

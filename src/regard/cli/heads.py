@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from regard import api
+from regard import api_heads
 from regard.cli.options import options_of, with_options
 from regard.cli.show import WIDTH, console, write_error, write_json
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def add_to(app: typer.Typer) -> None:
     """Register the command; its options are those of `regard.heads`."""
     app.command("heads", short_help="See what every head of a model does, and where single heads look.")(
-        with_options(heads, options_of(api.heads))
+        with_options(heads, options_of(api_heads.heads))
     )
 
 
@@ -109,7 +109,7 @@ def tables(atlas: Atlas) -> list[Drawn]:
             for head in shown:
                 colour, text = colours[layer][head], texts[layer][head]
                 bold = "bold " if (layer, head) in (atlas.lowest, atlas.highest) else ""
-                cells.append(f"[{bold}{_hex(colour.ink)} on {colour.fill}]{text:>{width - 1}} [/]" if colour else "")
+                cells.append(f"[{bold}{_hex(colour.ink)} on {colour.fill}]{text:>{width}}[/]" if colour else "")
             table.add_row(escape(name), *cells)
         drawn.append(table)
     return drawn

@@ -3,7 +3,8 @@
 Where the attention comes from q and k, these are kept (N x 2D numbers instead of N x N) with their scale
 and bias, and any row of logits and attention can be had from them; where it does not, the weights are.
 The model computes in float32, and a rounding of a large logit shows in the weights (2e-5 in DINOv2's first
-block): the few entries that it moves by over 5e-7 are kept as the model had them.
+block): the few entries that it moves by over 1e-7 are kept as the model had them,
+and the others of their rows are scaled so that rows sum to 1 all the same.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from torch import Tensor
 from regard.core.record import Reading
 from regard.core.rows import call_of
 
-MOVED = 5e-7  # an entry that float32 moved by more is kept as it was
+MOVED = (1e-7, 3e-8, 1e-8)  # an entry that float32 moved by more is kept as it was; less where that is not enough
+ENOUGH = 9e-7
 TOLERANCE = 1e-4  # by more than that, and it was not these q and k that the weights came from
 
 Array = NDArray[np.float32]
@@ -69,9 +71,19 @@ class Exact:
 
     def attention(self) -> NDArray[np.float64]:
         """Softmax of the logits (or the weights), `[N, N]`, the kept entries put back; a wholly masked row is 0."""
-        full = softmax(self.logits()) if self.probs is None else self.probs.astype(np.float64)
-        full.flat[self.places] = self.kept
-        return full
+        if self.probs is not None:
+            return self.probs.astype(np.float64)
+        return put_back(softmax(self.logits()), self.places, self.kept)
+
+
+def put_back(full: NDArray[np.float64], places: NDArray[np.uint32], kept: Array) -> NDArray[np.float64]:
+    """Attention `[Q, K]` with the kept entries in their places, the rest of their rows scaled so that rows sum to 1."""
+    rows = places // full.shape[1]
+    held, freed = (np.bincount(rows, weights=some, minlength=len(full)) for some in (kept, full.flat[places]))
+    rest = full.sum(1) - freed
+    full = full * np.where(rest > 0, (1 - held) / np.maximum(rest, 1e-300), 1)[:, None] if len(places) else full
+    full.flat[places] = kept
+    return full
 
 
 def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -102,12 +114,17 @@ def _of_operands(
     if scale is None:
         return None
     logits = scale * (q.astype(np.float64) @ k.astype(np.float64).T)
-    off = np.abs(softmax(logits if bias is None else logits + bias) - hooked)
+    full = softmax(logits if bias is None else logits + bias)
+    off = np.abs(full - hooked)
     if not off.max() <= TOLERANCE:
         return None
-    places = np.flatnonzero(off > MOVED).astype(np.uint32)
-    error = float(np.where(off > MOVED, 0, off).max())
-    return Exact(layer, head, reading.address, scale, places, hooked.flat[places], error=error, q=q, k=k, bias=bias)
+    for moved in MOVED:
+        places = np.flatnonzero(off > moved).astype(np.uint32)
+        kept = hooked.flat[places]
+        error = float(np.abs(put_back(full, places, kept) - hooked).max())
+        if error <= ENOUGH:
+            break
+    return Exact(layer, head, reading.address, scale, places, kept, error=error, q=q, k=k, bias=bias)
 
 
 def _operands(reading: Reading, head: int, picture: int) -> tuple[Array, Array]:

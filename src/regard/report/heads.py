@@ -164,8 +164,9 @@ def write(view: HeadView, folder: Path) -> Path:
         old.unlink(missing_ok=True)
     view.atlas.save(folder / "atlas.npz")
     _figure(view.atlas.plot(), folder / "atlas.png")
-    for joint, one in zip(view.joints, [e for e in view.exacts if e.q is not None], strict=False):
-        joint.save(folder / f"plane-{one.layer}.{one.head}.npz")
+    for joint in view.joints:
+        assert view.attention is not None
+        joint.save(folder / f"plane-{view.attention.sites.index(joint.address)}.{joint.head}.npz")
     if view.groups is not None:
         view.groups.save(folder / "groups.npz")
         _figure(view.groups.plot(), folder / "groups.png")

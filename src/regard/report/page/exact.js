@@ -32,9 +32,12 @@ regard.plugins.push(async (viewer) => {
     if (top === -Infinity) return row.fill(0);
     for (let j = 0; j < e.tokens; j++) { row[j] = Math.exp(row[j] - top); sum += row[j]; }
     for (let j = 0; j < e.tokens; j++) row[j] /= sum;
-    for (let at = first(e.places, i * e.tokens); at < e.places.length && e.places[at] < (i + 1) * e.tokens; at++) {
-      row[e.places[at] - i * e.tokens] = e.kept[at];
-    }
+    const from = first(e.places, i * e.tokens), to = first(e.places, (i + 1) * e.tokens);
+    let freed = 0, held = 0;
+    for (let at = from; at < to; at++) { freed += row[e.places[at] - i * e.tokens]; held += e.kept[at]; }
+    const rest = 1 - freed; // the other entries of the row share what is left, so that it sums to 1
+    if (to > from && rest > 0) for (let j = 0; j < e.tokens; j++) row[j] *= (1 - held) / rest;
+    for (let at = from; at < to; at++) row[e.places[at] - i * e.tokens] = e.kept[at];
     return row;
   }
   function first(sorted, value) {
