@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import regard as rg
 from regard.errors import CallError, DegenerateError, MethodError, SiteError
-from regard.looking.heads import Sites, about, number, short, summarise, survey
+from regard.looking.heads import Sites, about, enough_digits, number, short, summarise, survey
 from regard.registry import find
 
 from .vits import Recurrent, cnn, vit, with_registers, without_prefix
@@ -166,19 +166,27 @@ def test_words_of_a_probe_that_nobody_described() -> None:
     from dataclasses import replace
 
     words = about(np.array([[0.5, 0.125]]), None, ("a.attn",), replace(CARD, name="surprise", unit=""), 1)
-    assert words == ("a head 1 has the lowest surprise: 0.12.", "a head 0 has the highest surprise: 0.5.")
+    assert words == ("a head 1 has the lowest surprise: 0.12.", "a head 0 has the highest surprise: 0.50.")
 
 
 @pytest.mark.parametrize(
-    ("value", "unit", "text"),
+    ("value", "unit", "digits", "text"),
     [
-        (3.14, "bits", "3.1 bits"), (0.783, "bits", "0.78 bits"), (0.34, "share of attention", "34 % of attention"),
-        (0.012, "share of attention", "1.2 % of attention"), (0.0, "share of attention", "0 % of attention"),
-        (12345.0, "", "1.2e+04"),
+        (3.14, "bits", 2, "3.1 bits"), (0.783, "bits", 2, "0.78 bits"), (7.6194, "bits", 4, "7.619 bits"),
+        (0.34, "share of attention", 2, "34 % of attention"), (0.012, "share of attention", 2, "1.2 % of attention"),
+        (0.0, "share of attention", 2, "0 % of attention"), (1.0, "share of attention", 2, "100 % of attention"),
+        (12345.0, "", 2, "12345"), (1.5e-9, "", 2, "1.5e-09"), (0.00015, "bits", 2, "0.00015 bits"),
+        (-2.5, "logit", 2, "-2.5 logit"),
     ],
 )  # fmt: skip
-def test_numbers_with_their_units(value: float, unit: str, text: str) -> None:
-    assert number(value, unit) == text
+def test_numbers_with_their_units(value: float, unit: str, digits: int, text: str) -> None:
+    assert number(value, unit, digits) == text
+
+
+def test_extremes_are_told_with_as_many_digits_as_tell_them_apart() -> None:
+    assert [enough_digits(7.6, high, "bits") for high in (8.0, 7.64, 7.601, 7.6001)] == [2, 3, 4, 5]
+    words = about(np.array([[7.601, 7.604]]), None, ("a.attn",), CARD, 1)
+    assert words == ("a head 0 looks at the fewest keys: 7.601 bits.", "a head 1 looks at the most keys: 7.604 bits.")
 
 
 def test_short_names_stay_apart() -> None:

@@ -171,6 +171,15 @@ def test_too_large_heads_are_left_out_and_told(monkeypatch: pytest.MonkeyPatch) 
     assert "too many for a page" in view.refusals["exact head"]
 
 
+def test_groups_of_heads_that_do_not_differ_are_doubted(view: HeadView) -> None:
+    model = vit()
+    with torch.no_grad():
+        for block in model.blocks:
+            block.attn.qkv.weight.mul_(1e-3)
+    assert any(line.what == "groups" for line in viewed(model).trust)
+    assert not any(line.what == "groups" for line in view.trust)
+
+
 def test_a_tensor_is_shown_stretched() -> None:
     x = torch.linspace(-2, 2, 12).reshape(1, 3, 2, 2)
     pixels = seen_pixels(Shot("x", x))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -97,6 +98,7 @@ def tables(atlas: Atlas) -> list[Drawn]:
     names = [name if len(name) <= 24 else f"{name[:8]}…{name[-15:]}" for name in short(atlas.addresses)]
     width = 2 + max(len(text) for row in texts for text in row)
     fit = max(1, (WIDTH - max(map(len, names)) - 2) // width)
+    fit = math.ceil(values.shape[1] / math.ceil(values.shape[1] / fit))  # parts of about one width
     drawn = []
     for start in range(0, values.shape[1], fit):
         table = Drawn(box=None, show_edge=False, padding=(0, 0), pad_edge=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -167,29 +168,41 @@ def short(addresses: Sequence[str]) -> tuple[str, ...]:
     return tuple(blocks) if len(set(blocks)) == len(blocks) else tuple(addresses)
 
 
-def number(value: float, unit: str) -> str:
-    """A value with its unit: shares of attention in percent, all else to two or three digits."""
+def number(value: float, unit: str, digits: int = 2) -> str:
+    """A value with its unit, to some significant digits; shares of attention in percent."""
     if unit.startswith("share of"):
-        return f"{100 * value:.0f} %{unit.removeprefix('share')}" if value >= 0.1 or value == 0 else (
-            f"{100 * value:.2g} %{unit.removeprefix('share')}"
-        )  # fmt: skip
-    return f"{value:.1f} {unit}".rstrip() if 1 <= abs(value) < 1000 else f"{value:.2g} {unit}".rstrip()
+        return f"{_digits(100 * value, digits)} %{unit.removeprefix('share')}"
+    return f"{_digits(value, digits)} {unit}".rstrip()
+
+
+def _digits(value: float, digits: int) -> str:
+    """Significant digits, zeros at the end among them, without an exponent for numbers of a common size."""
+    if value == 0:
+        return "0"
+    before = math.floor(math.log10(abs(value))) + 1
+    return f"{value:.{max(0, digits - before)}f}" if -3 < before <= 6 else f"{value:.{digits}g}"
+
+
+def enough_digits(low: float, high: float, unit: str) -> int:
+    """As many digits as tell two numbers apart, from two to five."""
+    return next((n for n in (2, 3, 4) if number(low, unit, n) != number(high, unit, n)), 5)
 
 
 def about(values: Array, std: Array | None, addresses: Sequence[str], card: Card, pictures: int) -> tuple[str, ...]:
     """The two extremes, how the mean goes from the first layer to the last, and where pictures differ most."""
     low, high = (_place(which(values), values) for which in (np.nanargmin, np.nanargmax))
     if values[low] == values[high]:
-        return (f"All heads have the same {card.name}: {number(values[low], card.unit)}.",)
+        return (f"All heads have the same {card.name}: {number(float(values[low]), card.unit)}.",)
     names = short(addresses)
     generic = (f"has the lowest {card.name}", f"has the highest {card.name}")
+    digits = enough_digits(float(values[low]), float(values[high]), card.unit)
     told = [
-        f"{names[at[0]]} head {at[1]} {phrase}: {number(values[at], card.unit)}{_spread(std, at)}."
+        f"{names[at[0]]} head {at[1]} {phrase}: {number(float(values[at]), card.unit, digits)}{_spread(std, at)}."
         for at, phrase in zip((low, high), MEANS.get(card.name, generic), strict=True)
     ]
     rows = np.flatnonzero(~np.isnan(values).all(1))
     if len(rows) > 1:
-        first, last = (number(float(np.nanmean(values[rows[at]])), card.unit) for at in (0, -1))
+        first, last = (number(float(np.nanmean(values[rows[at]])), card.unit, digits) for at in (0, -1))
         told.append(f"The mean of heads is {first} in {names[rows[0]]} and {last} in {names[rows[-1]]}.")
     if std is not None and not np.isnan(std).all() and np.nanmax(std) > 0:
         at = _place(np.nanargmax(std), std)

@@ -37,6 +37,7 @@ MOST_BYTES = 2_600_000  # of them together, the chosen one apart
 MOST_CHOSEN = 24_000_000
 MOST_PHOTOS = 12  # in the plane of queries and keys, and for the groups
 TOKENS = 1500  # drawn for a plane
+ALIKE = 0.03  # of every trait, the standard deviation between heads under which all of them look alike
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def view_heads(sources: Sequence[Any], settings: HeadSettings, *, given: nn.Modu
     facts = facts_of(model)
     if seen is None:
         _refuse(wanted, refusals)
-        lines = _trust(atlas, None, (), refusals, unread)
+        lines = _trust(atlas, None, (), None, refusals, unread)
         return HeadView(settings, facts, atlas, first, names, unread, lines, refusals, clock.seconds)
     at = choose(seen, wanted)
     with clock("groups"):
@@ -123,7 +124,7 @@ def view_heads(sources: Sequence[Any], settings: HeadSettings, *, given: nn.Modu
     with clock("planes"):
         joints = planes(model, chosen[1:], _frame(seen, first, exacts), settings, refusals)
     return HeadView(
-        settings, facts, atlas, first, names, unread, _trust(atlas, seen, exacts, refusals, unread), refusals,
+        settings, facts, atlas, first, names, unread, _trust(atlas, seen, exacts, groups, refusals, unread), refusals,
         clock.seconds, attention=seen, chosen=at, exacts=exacts, joints=joints, groups=groups,
         patterns=tuple(pattern(seen, medoid) for medoid in groups.medoids),
         thumbs=thumbnails(model, chosen, settings.patches) if joints else (),
@@ -258,6 +259,7 @@ def _trust(
     atlas: Atlas,
     seen: Attention | None,
     exacts: Sequence[Exact],
+    groups: HeadGroups | None,
     refusals: Mapping[str, str],
     unread: Mapping[str, str],
 ) -> tuple[Line, ...]:
@@ -276,6 +278,8 @@ def _trust(
         level = "good" if seen.record.error < 1e-4 else "warn"
         text = f"Attention times v gives the model's own output to within {seen.record.error:.0e} of its size."
         lines.append(Line(level, "exactness", text))  # type: ignore[arg-type]
+    if groups is not None and float(groups.features.std((0, 1)).max()) < ALIKE:
+        lines.append(Line("note", "groups", "The heads of this model hardly differ, and so their groups mean little."))
     if exacts:
         worst = max(e.error for e in exacts)
         lines.append(

@@ -45,7 +45,7 @@ regard.plugins.push(async (viewer) => {
     const ink = getComputedStyle(document.body).color;
     for (let i = 0; i < 2 * n; i++) {
       const [x, y] = frame.at(i), t = i % n, special = tokens[t] < meta.pictures[pictures[t]].prefix;
-      context.globalAlpha = state.near >= 0 ? 0.4 : 0.65;
+      context.globalAlpha = (state.near >= 0 ? 0.45 : 0.65) + (paintBy.value === "kind" ? 0 : 0.3);
       context.fillStyle = context.strokeStyle = colour(i);
       context.beginPath();
       if (i >= n) context.arc(x, y, 2.4, 0, 7); // keys are discs, queries rings
