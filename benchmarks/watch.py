@@ -3,9 +3,9 @@
     python benchmarks/watch.py           prints a table and writes benchmarks/results/watch.json
     python benchmarks/watch.py --quick   fewer rounds
 
-A ViT-S of two layers (random weights; cost does not depend on them) at 197, 1,370 and 4,097 tokens, one picture. All ways
-are timed in one process, in turn; ratios are taken round by round and told as median and quartiles. Peak memory is
-the growth of the resident set over its value before the run, each way in a fresh process. The gate runs first.
+A ViT-S of two layers (random weights; cost does not depend on them) at 197, 1,370 and 4,097 tokens, one picture. All
+ways are timed in one process, in turn; ratios are taken round by round and told as median and quartiles. Peak memory
+is the growth of the resident set over its value before the run, each way in a fresh process. The gate runs first.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import argparse
 import json
 import math
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -211,18 +210,16 @@ def measure_peak(tokens: int, name: str) -> float:
     small = build(197)
     run = {**FORWARD, **BACKWARD}[name]
     run(*small)  # whatever is loaded on first use
-    before = resident()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+    before = resident("VmRSS")
     run(model, x)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before
+    return resident("VmHWM") - before
 
 
-def resident() -> float:
-    """MiB held now; falls back to the peak so far where the system does not tell."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        line = next(one for one in status.read_text().splitlines() if one.startswith("VmRSS"))
-        return int(line.split()[1]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def resident(which: str) -> float:
+    """MiB as Linux tells it: VmRSS is held now, VmHWM is the peak."""
+    status = Path("/proc/self/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith(which)).split()[1]) / 1024
 
 
 def at(tokens: int, rounds: int) -> dict[str, Any]:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 import regard as rg
-from regard import api, api_calls, registry
+from regard import api, api_calls, api_heads, registry
 from regard.errors import (
     CallError,
     DataError,
@@ -486,7 +486,18 @@ def test_look_settings_and_source(tiny_vit: nn.Module, tmp_path: Path) -> None:
 # Examples in docstrings
 
 ROOMS = ("core", "subjects", "probes", "edits", "explainers", "metrics", "objects", "models")
-FILES = ("api", "api_calls", "layout", "files", "progress", "errors", "registry", "results", "bibliography")
+FILES = (
+    "api",
+    "api_calls",
+    "api_heads",
+    "layout",
+    "files",
+    "progress",
+    "errors",
+    "registry",
+    "results",
+    "bibliography",
+)
 
 
 def modules_with_examples() -> Iterator[Any]:
@@ -520,7 +531,7 @@ def test_example_in_docstring(example: doctest.DocTest) -> None:
 
 def test_every_verb_and_every_method_has_an_example() -> None:
     have = {example.name for example in EXAMPLES}
-    for file in (api, api_calls):
+    for file in (api, api_calls, api_heads):
         verbs = {n for n, f in vars(file).items() if inspect.isfunction(f) and f.__module__ == file.__name__}
         assert {f"{file.__name__}.{name}" for name in verbs if not name.startswith("_")} <= have
     for family in registry.FAMILIES:

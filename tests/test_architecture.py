@@ -28,20 +28,22 @@ MAY_IMPORT: dict[str, set[str]] = {
     "registry": {"errors"},
     "bibliography": {"errors", "registry"},
     "results": BOTTOM | {"viz"},  # results.plot() reaches viz inside the function
+    "atlas": {"errors", "layout", "results", "viz"},  # results about heads
     "core": CORE,
     "mechanisms": CORE | {"mechanisms"},
     "models": CORE | {"models"},
     "subjects": GIVEN,
     **{family: GIVEN | {family} for family in FAMILIES},
-    "looking": GIVEN | {"mechanisms", "models", "looking"},
+    "looking": GIVEN | {"atlas", "mechanisms", "models", "looking"},
     "api_calls": GIVEN | {"mechanisms"},
+    "api_heads": GIVEN | {"atlas", "looking"},
     "api": GIVEN | {"bibliography", "mechanisms", "models", "looking"},
     "testing": GIVEN | {"bibliography", "mechanisms", "models", "testing"},
-    "viz": {"errors", "layout", "results", "viz"},
-    "report": BOTTOM | {"results", "models", "looking", "viz", "report"},
-    "cli": CORE | {"bibliography", "api", "api_calls", "mechanisms", "looking", "report", "cli"},
+    "viz": {"atlas", "errors", "layout", "results", "viz"},
+    "report": BOTTOM | {"atlas", "results", "models", "looking", "viz", "report"},
+    "cli": CORE | {"atlas", "bibliography", "api", "api_calls", "api_heads", "looking", "report", "cli"},
     "__main__": {"cli"},
-    "__init__": {"api", "api_calls", "errors", "layout", "results", "core"} | FAMILIES,
+    "__init__": {"api", "api_calls", "api_heads", "atlas", "errors", "layout", "results", "core"} | FAMILIES,
 }
 # A family is found by name through the registry; nobody above imports one directly.
 MAX_FILE, MAX_FUNCTION, MAX_CORE = 400, 60, 1900

@@ -337,7 +337,7 @@ def test_collect_refuses_a_file_without_its_method(tmp_path: Path, monkeypatch: 
         monkeypatch.delitem(sys.modules, name)
 
 
-PEAK = '''"""Peak."""
+CREST = '''"""Peak."""
 from __future__ import annotations
 
 from regard.core.call import PerQuery, Rows
@@ -346,7 +346,7 @@ from regard.registry import method
 
 @method("probes", paper="clark-heads", claim="1 for a query with one key", source="none: a throw-away",
         needs={"rows"}, differs="none", unit="share of attention")
-def peak(rows: Rows, *, power: float = 1.0) -> PerQuery:
+def crest(rows: Rows, *, power: float = 1.0) -> PerQuery:
     """The largest weight of each query."""
     return rows.probs.amax(-1)BROKEN
 '''
@@ -354,51 +354,51 @@ def peak(rows: Rows, *, power: float = 1.0) -> PerQuery:
 
 @pytest.fixture
 def plugin(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
-    """Install a distribution that offers `peak` as a probe by entry point."""
+    """Install a distribution that offers `crest` as a probe by entry point."""
 
     def install(text: str, target: str) -> None:
         site = tmp_path / "site"
         (site / "plug").mkdir(parents=True)
         (site / "plug" / "__init__.py").write_text("")
-        (site / "plug" / "peak.py").write_text(text)
+        (site / "plug" / "crest.py").write_text(text)
         info = site / "plug-1.0.dist-info"
         info.mkdir()
         (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plug\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text(f"[regard.probes]\npeak = {target}\n")
+        (info / "entry_points.txt").write_text(f"[regard.probes]\ncrest = {target}\n")
         monkeypatch.syspath_prepend(str(site))
-        for name in ("plug", "plug.peak"):
+        for name in ("plug", "plug.crest"):
             monkeypatch.delitem(sys.modules, name, raising=False)
 
     yield install
-    for name in ("plug", "plug.peak"):
+    for name in ("plug", "plug.crest"):
         sys.modules.pop(name, None)
 
 
 def test_entry_points_add_methods_of_other_packages(plugin: Callable[[str, str], None], tiny_vit: Any) -> None:
     import torch
 
-    assert "peak" not in cards("probes")
-    plugin(PEAK.replace("BROKEN", ""), "plug.peak:peak")
-    assert cards("probes")["peak"].function.__module__ == "plug.peak"
-    assert "peak" not in cards("explainers")
-    with torch.no_grad(), rg.watch(tiny_vit, "blocks.0.attn", keep=["peak", "probs"]) as record:
+    assert "crest" not in cards("probes")
+    plugin(CREST.replace("BROKEN", ""), "plug.crest:crest")
+    assert cards("probes")["crest"].function.__module__ == "plug.crest"
+    assert "crest" not in cards("explainers")
+    with torch.no_grad(), rg.watch(tiny_vit, "blocks.0.attn", keep=["crest", "probs"]) as record:
         tiny_vit(rg.image("sample:coffee", like=tiny_vit))
-    assert torch.allclose(record.readings[0]["peak"], record.readings[0]["probs"].amax(-1))
+    assert torch.allclose(record.readings[0]["crest"], record.readings[0]["probs"].amax(-1))
 
 
 def test_our_catalogue_leaves_other_packages_out(plugin: Callable[[str, str], None]) -> None:
     from regard.testing.catalogue import build
 
-    plugin(PEAK.replace("BROKEN", ""), "plug.peak:peak")
-    assert "peak" in cards("probes")
-    assert "peak" not in {m["name"] for m in build()["methods"]}
+    plugin(CREST.replace("BROKEN", ""), "plug.crest:crest")
+    assert "crest" in cards("probes")
+    assert "crest" not in {m["name"] for m in build()["methods"]}
 
 
 def test_a_broken_entry_point_says_whose_it_is(plugin: Callable[[str, str], None]) -> None:
-    plugin("import nothing_that_exists", "plug.peak:peak")
+    plugin("import nothing_that_exists", "plug.crest:crest")
     with pytest.raises(ModuleNotFoundError) as caught:
         cards("probes")
-    assert caught.value.__notes__ == ["while loading the entry point peak = plug.peak:peak of regard.probes"]
+    assert caught.value.__notes__ == ["while loading the entry point crest = plug.crest:crest of regard.probes"]
 
 
 DROPPED = """
@@ -409,10 +409,10 @@ from regard.testing.catalogue import build, main
 from regard.testing.laws import LawBrokenError, laws_of
 
 assert rg.__file__.startswith(sys.argv[1]), rg.__file__
-card = cards("probes")["peak"]
-assert rg.probes.peak is card.function
-assert [m["name"] for m in build()["methods"]].count("peak") == 1
-assert "peak" not in rg.methods("probes").column("name")  # the catalogue is generated
+card = cards("probes")["crest"]
+assert rg.probes.crest is card.function
+assert [m["name"] for m in build()["methods"]].count("crest") == 1
+assert "crest" not in rg.methods("probes").column("name")  # the catalogue is generated
 before, _, after = main(["--check"]), main([]), main(["--check"])
 broken = []
 for law in laws_of(card):
@@ -420,7 +420,7 @@ for law in laws_of(card):
         law.check(card)
     except LawBrokenError as error:
         broken.append(f"{law.name}: {error}")
-print(json.dumps({"check": [before, after], "listed": "peak" in rg.methods("probes").column("name"),
+print(json.dumps({"check": [before, after], "listed": "crest" in rg.methods("probes").column("name"),
                   "laws": [law.name for law in laws_of(card)], "broken": broken}))
 """
 
@@ -442,7 +442,7 @@ def python(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_file_dropped_into_a_family_is_a_method(copy: Path) -> None:
-    (copy / "src" / "regard" / "probes" / "peak.py").write_text(PEAK.replace("BROKEN", ""))
+    (copy / "src" / "regard" / "probes" / "crest.py").write_text(CREST.replace("BROKEN", ""))
     done = python(copy, "-c", DROPPED, str(copy))
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
@@ -450,18 +450,18 @@ def test_a_file_dropped_into_a_family_is_a_method(copy: Path) -> None:
     assert told["listed"]
     assert "determinism" in told["laws"]
     assert told["broken"] == []
-    assert "peak.py" in {p.name for p in (copy / "src" / "regard" / "probes").iterdir()}
+    assert "crest.py" in {p.name for p in (copy / "src" / "regard" / "probes").iterdir()}
     listed = python(copy, "-m", "regard", "list", "probes")
     assert listed.returncode == 0, listed.stderr
-    assert "peak" in listed.stdout
-    card = python(copy, "-m", "regard", "card", "peak")
+    assert "crest" in listed.stdout
+    card = python(copy, "-m", "regard", "card", "crest")
     assert "The largest weight of each query." in card.stdout
     assert "power: float = 1.0" in card.stdout
 
 
 def test_a_dropped_file_is_held_to_the_laws(copy: Path) -> None:
     (copy / "src" / "regard" / "catalogue.json").write_text('{"methods": [], "works": {}}')
-    (copy / "src" / "regard" / "probes" / "peak.py").write_text(PEAK.replace("BROKEN", "[:, :1] / 0"))
+    (copy / "src" / "regard" / "probes" / "crest.py").write_text(CREST.replace("BROKEN", "[:, :1] / 0"))
     done = python(copy, "-c", DROPPED, str(copy))
     assert done.returncode == 0, done.stderr
     broken = {line.partition(":")[0] for line in json.loads(done.stdout)["broken"]}

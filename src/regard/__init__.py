@@ -14,7 +14,9 @@ _VERBS = "model image explain score bank discover look methods card papers"
 _HOMES = (
     dict.fromkeys(_VERBS.split(), "regard.api")
     | dict.fromkeys(("watch", "edit", "sites", "audit"), "regard.api_calls")
+    | dict.fromkeys(("heads", "query_key", "head_groups"), "regard.api_heads")
     | dict.fromkeys(("Map", "Parts", "Score", "Table", "load"), "regard.results")
+    | dict.fromkeys(("Atlas", "Joint", "HeadGroups"), "regard.atlas")
     | {"Grid": "regard.layout", "Call": "regard.core.call", "Record": "regard.core.record"}
 )
 _FAMILIES = ("probes", "edits", "explainers", "metrics", "objects")
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from regard import edits, errors, explainers, metrics, objects, probes
     from regard.api import bank, card, discover, explain, image, look, methods, model, papers, score
     from regard.api_calls import audit, edit, sites, watch
+    from regard.api_heads import head_groups, heads, query_key
+    from regard.atlas import Atlas, HeadGroups, Joint
     from regard.core.call import Call
     from regard.core.record import Record
     from regard.layout import Grid

@@ -230,7 +230,7 @@ def test_cautions(monkeypatch: pytest.MonkeyPatch) -> None:
     wide = Picture(np.ascontiguousarray(np.tile(picture().rgb, (1, 3, 1))), "wide.png", ("turned upright",))
     one = looked(by_hand, one=wide)
     assert lines(one, "not covered") == [
-        "warn: 1 call is not shown here: (root): attention by hand whose weights [1, 64, 64] have no known head axis"
+        "warn: 1 call is not shown here: (root): attention by hand whose weights [4, 64, 64] have no known head axis"
     ]
     assert lines(one, "assumed") == ["note: its input size: the model does not say."]
     assert lines(one, "mode") == ["warn: The model is in training mode: dropout and batch statistics act."]

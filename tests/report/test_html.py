@@ -22,7 +22,8 @@ from regard.looking.look import Look, Looker, Settings, environment
 from regard.looking.words import extremes
 from regard.models.facts import Facts, remember
 from regard.models.picture import read_picture
-from regard.report.html import again, atlas_table, environment_of_templates, ink_on, palette, render
+from regard.report.cells import ink_on
+from regard.report.html import again, atlas_table, environment_of_templates, palette, render
 from regard.report.payload import encode
 from regard.report.pictures import Drawn, panels
 from regard.results import Table

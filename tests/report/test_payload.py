@@ -12,10 +12,25 @@ import torch
 
 from regard.looking import attention
 from regard.looking.attention import Attention, see
+from regard.looking.exact import exact
 from regard.looking.look import Look
-from regard.report.payload import LADDER, LIMIT, Payload, dequantise, encode, pool_keys, quantise, table
+from regard.report.payload import (
+    LADDER,
+    LIMIT,
+    Payload,
+    dequantise,
+    encode,
+    encode_exact,
+    encode_joints,
+    pool_keys,
+    quantise,
+    table,
+)
 
+from ..looking.test_exact import CASES, reading
 from ..looking.vits import vit, without_prefix
+from ..test_atlas import joint
+from .heads_views import Held
 
 
 def looked(make: Callable[..., torch.nn.Module], cells: int, size: tuple[int, int]) -> Attention:
@@ -136,3 +151,42 @@ def test_every_head_of_dinov2_fits(dinov2_look: Look) -> None:
     values, _ = decoded(payload)
     wanted = table(one)
     assert (np.abs(values - wanted) <= wanted.max(-1, keepdims=True) / payload.header["levels"] + 1e-9).all()
+
+
+@pytest.mark.parametrize("name", ["plain", "a bias", "a mask", "causal"])
+def test_exact_heads_come_back_as_they_were(name: str) -> None:
+    made = [exact(reading(**CASES[name]), 2, head) for head in (1, 3)]
+    payload = encode_exact(made)
+    raw = zlib.decompress(base64.b64decode(payload.data))
+    assert len(raw) == payload.header["bytes"] == sum(e.bytes for e in made)
+    for one, header in zip(made, payload.header["heads"], strict=True):
+        back = Held(header, raw)
+        assert (back.layer, back.head, back.site, back.n) == (2, one.head, "blocks.2.attn", 6)
+        np.testing.assert_allclose(back.attention(), one.attention(), atol=1e-14)
+        np.testing.assert_array_equal(back.logits(), one.logits())
+        bias = 0 if one.bias is None else float(one.bias[2, 1])
+        assert back.products(2, 1).sum() + bias == pytest.approx(back.logits()[2, 1])
+
+
+def test_weights_are_held_where_there_are_no_operands() -> None:
+    p = torch.softmax(torch.randn(1, 1, 5, 5, generator=torch.Generator().manual_seed(0)), -1)
+    one = exact(reading("by hand", batch=1, heads=1, queries=5, keys=5, values={"probs": p}), 0, 0)
+    payload = encode_exact([one])
+    back = Held(payload.header["heads"][0], zlib.decompress(base64.b64decode(payload.data)))
+    assert back.width == 0
+    np.testing.assert_array_equal(back.attention(), p[0, 0].double().numpy())
+
+
+def test_planes_come_back_as_they_were() -> None:
+    first, second = joint(), joint(points=joint().points[::-1].copy(), head=1)
+    colours = np.array([[1, 2, 3], [4, 5, 6]], np.uint8)
+    payload = encode_joints([first, second], colours)
+    raw = zlib.decompress(base64.b64decode(payload.data))
+    places = np.frombuffer(raw, "<f4", 16).reshape(2, 4, 2)
+    np.testing.assert_array_equal(places, [first.points, second.points])
+    assert np.frombuffer(raw, "<u4", 4, 64).tolist() == [0, 5, 0, 1], "tokens, then pictures"
+    assert raw[80:] == colours.tobytes()
+    assert payload.header["tokens"] == 2
+    assert payload.header["pictures"][1] == {"name": "b", "h": 3, "w": 2, "prefix": 1}
+    assert [p["head"] for p in payload.header["planes"]] == [2, 1]
+    assert payload.header["planes"][0]["correlation"] == {"as they are": -0.5, "scaled too": -0.9}

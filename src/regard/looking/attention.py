@@ -65,12 +65,12 @@ def see(model: nn.Module, x: Tensor) -> tuple[Attention | None, Counter[str]]:
     with torch.inference_mode(), Watch(model, ALL, "*", ()) as found:
         model(x)
     plain = time.perf_counter() - start
-    chosen = _same_shape(found.readings)
+    chosen = same_shape(found.readings)
     if not chosen:
         return None, found.not_covered
     grid = chosen[-1].grid
     assert grid is not None
-    cell = max(1, round(math.sqrt(grid.patches / CELLS)))
+    cell = cell_of(grid)
     start = time.perf_counter()
     features = ["k"] if all("k" in r.gives for r in chosen) else []
     with torch.inference_mode(), Watch(model, ALL, [r.site for r in chosen], _keep(cell, features)) as record:
@@ -96,7 +96,12 @@ def see(model: nn.Module, x: Tensor) -> tuple[Attention | None, Counter[str]]:
     ), found.not_covered
 
 
-def _same_shape(readings: Sequence[Reading]) -> list[Reading]:
+def cell_of(grid: Grid) -> int:
+    """How many patches a query cell has along each side, so that about CELLS of them cover the grid."""
+    return max(1, round(math.sqrt(grid.patches / CELLS)))
+
+
+def same_shape(readings: Sequence[Reading]) -> list[Reading]:
     """The calls on the last grid that have as many heads as the last of them."""
     on_grid = [r for r in readings if r.grid is not None]
     return [r for r in on_grid if r.grid == on_grid[-1].grid and r.heads == on_grid[-1].heads]

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib import colormaps
+from numpy.typing import NDArray
 
 from regard.looking.look import Look, Settings, environment
 from regard.looking.words import extremes
 from regard.report import pictures
+from regard.report.cells import shades, text_of
 from regard.report.payload import encode
 from regard.report.pictures import Drawn
 from regard.results import Table
 from regard.viz import figures
-from regard.viz.colour import SEQUENTIAL, TABLE
+from regard.viz.colour import SEQUENTIAL
 
 _TITLES = {
     "entropy": "Entropy",
@@ -111,23 +114,8 @@ def palette() -> str:
 def atlas_table(look: Look, name: str, table: Table) -> dict[str, Any]:
     """One head table as cells with a colour and readable ink, its extreme head marked."""
     values = table.numbers()
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
     marked = _marks(look, name)
-    rows = []
-    for layer, row in enumerate(values):
-        cells = []
-        for head, value in enumerate(row):
-            unit = (value - low) / (high - low) if high > low else 0.5
-            red, green, blue = (int(255 * c) for c in colormaps[TABLE](unit)[:3])
-            cells.append(
-                {
-                    "text": f"{value:.2f}" if value < 9.995 else f"{value:.1f}",
-                    "fill": f"rgb({red},{green},{blue})",
-                    "ink": ink_on(red, green, blue),
-                    "mark": (layer, head) in marked,
-                }
-            )
-        rows.append({"site": table.rows[layer][0], "cells": cells})
+    rows = table_rows(values, tuple(row[0] for row in table.rows), marked)
     unit_name = next(iter(table.units.values()), "")
     title = _TITLES[name]
     if name == "prefix_mass" and look.attention is not None and look.attention.grid.prefix == 1:
@@ -135,11 +123,21 @@ def atlas_table(look: Look, name: str, table: Table) -> dict[str, Any]:
     return {"title": title, "unit": unit_name, "rows": rows, "heads": values.shape[1]}
 
 
-def ink_on(red: int, green: int, blue: int) -> str:
-    """Black or white, whichever stands out more: at least 4.5 to 1 in WCAG's measure, on any colour."""
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (red / 255, green / 255, blue / 255)]
-    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-    return "#000" if luminance > 0.179 else "#fff"
+def table_rows(values: NDArray[Any], sites: Sequence[str], marked: Collection[tuple[int, int]]) -> list[dict[str, Any]]:
+    """Rows of `[L, H]` as cells with a colour and readable ink, the marked heads outlined."""
+    rows = []
+    for layer, (row, colours) in enumerate(zip(values, shades(values), strict=True)):
+        cells = [
+            {
+                "text": text_of(value),
+                "fill": colour.fill if colour else "transparent",
+                "ink": colour.ink if colour else "inherit",
+                "mark": (layer, head) in marked,
+            }
+            for head, (value, colour) in enumerate(zip(row, colours, strict=True))
+        ]
+        rows.append({"site": sites[layer], "cells": cells})
+    return rows
 
 
 def _marks(look: Look, name: str) -> set[tuple[int, int]]:

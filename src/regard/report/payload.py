@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import base64
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from regard.atlas import Joint
 from regard.looking.attention import Attention
+from regard.looking.exact import Exact
 
 LIMIT = 4_900_000  # characters of base64
 LADDER = ((255, 1), (127, 1), (63, 1), (31, 1), (127, 2), (31, 2), (63, 4))  # (levels, key pooling)
@@ -87,3 +90,60 @@ def _estimate(codes: NDArray[np.uint8]) -> float:
     step = max(1, len(flat) // 2000)
     sample = np.ascontiguousarray(flat[::step])
     return len(zlib.compress(sample.tobytes(), 6)) * (len(flat) / len(sample)) * 4 / 3
+
+
+def encode_exact(exacts: Sequence[Exact]) -> Payload:
+    """Heads in full precision: little-endian float32 (places: uint32) one after the other, deflated together.
+
+    Each head's `parts` say where its arrays begin, in units of four bytes, and how long they are.
+    """
+    heads: list[dict[str, Any]] = []
+    blocks: list[bytes] = []
+    at = 0
+    for one in exacts:
+        parts: dict[str, list[int]] = {}
+        for name in ("q", "k", "bias", "probs", "places", "kept"):
+            array = getattr(one, name)
+            if array is None:
+                continue
+            blocks.append(array.astype("<u4" if name == "places" else "<f4").tobytes())
+            parts[name] = [at, array.size]
+            at += array.size
+        heads.append(
+            {
+                "layer": one.layer, "head": one.head, "site": one.address, "tokens": one.tokens, "scale": one.scale,
+                "width": 0 if one.q is None else one.q.shape[1], "parts": parts,
+            }
+        )  # fmt: skip
+    data = base64.b64encode(zlib.compress(b"".join(blocks), 6)).decode()
+    return Payload({"heads": heads, "numbers": at, "bytes": 4 * at}, data)
+
+
+def encode_joints(joints: Sequence[Joint], colours: NDArray[np.uint8]) -> Payload:
+    """Planes of the same tokens: places as float32 `[joints, P, 2]`, then tokens as uint32 and pictures as
+    uint32 `[P / 2]` (keys repeat the queries'), then colours as bytes `[P / 2, 3]`, deflated together."""
+    first = joints[0]
+    half = len(first.points) // 2
+    raw = b"".join(
+        [
+            *(j.points.astype("<f4").tobytes() for j in joints),
+            first.token[:half].astype("<u4").tobytes(),
+            first.picture[:half].astype("<u4").tobytes(),
+            colours.astype(np.uint8).tobytes(),
+        ]
+    )
+    header = {
+        "tokens": half,
+        "pictures": [
+            {"name": name, "h": g.h, "w": g.w, "prefix": g.prefix}
+            for name, g in zip(first.pictures, first.grids, strict=True)
+        ],
+        "planes": [
+            {
+                "site": j.address, "head": j.head, "scale": j.scale, "explained": j.explained,
+                "correlation": dict(j.correlation),
+            }
+            for j in joints
+        ],
+    }  # fmt: skip
+    return Payload(header, base64.b64encode(zlib.compress(raw, 6)).decode())

@@ -22,7 +22,11 @@ LARGE, SMALL = 960, 440  # longer side in pixels: the stage, and panels
 
 def photo(look: Look, side: int) -> Array:
     """The part of the original photo that the model saw, at most `side` pixels long."""
-    image = seen_part(look.picture, look.prepared).to_pil()
+    return fitted(seen_part(look.picture, look.prepared).to_pil(), side)
+
+
+def fitted(image: Image.Image, side: int) -> Array:
+    """At most `side` pixels long; small pictures are enlarged to it."""
     scale = side / max(image.size)
     if scale < 1 or max(image.size) < SMALL:
         size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
