@@ -278,7 +278,7 @@ class Call:
         if self.weights is not None and (q is not None or k is not None):
             raise EditError(
                 f"{self.site} makes its attention by hand: its weights exist before q or k can be replaced",
-                hint="transplant 'probs', 'v' or 'out'",
+                hint="transplant 'attention', 'v' or 'out'",
             )
         q, k, v = (old if new is None else new for old, new in zip((self.q, self.k, self.v), (q, k, v), strict=True))
         return replace(self, q=q, k=k, v=v)

@@ -107,13 +107,16 @@ class Edited:
         self._listener = Listener(
             model, mechanisms, self._observe, edit=self._edit, wants=self._wants, threads=threads
         )  # fmt: skip
-        self._stack = ExitStack()
+        self._stack, self._entered = ExitStack(), False
 
     def __repr__(self) -> str:
         edits = ", ".join(f"{edit} at {selection!r}" for selection, _, edit in self._chosen)
         return f"Edited({edits}; {sum(self.sites.values())} calls so far)"
 
     def __enter__(self) -> Edited:
+        if self._entered:
+            raise EditError("this edit has been entered before", hint="a new regard.edit(...) for each block")
+        self._entered = True
         self._stack.enter_context(listening(self._listener))
         return self
 
@@ -124,7 +127,7 @@ class Edited:
         if kind is not None:
             return
         for selection, match, _ in self._chosen:
-            if self._seen and not any(match(site) for site in self._seen):
+            if (self._seen or self._listener.ran) and not any(match(site) for site in self._seen):
                 raise no_match(selection, self._seen)
         if self._checkpointed:
             warnings.warn(

@@ -24,7 +24,7 @@ from regard.core.attend import attend
 from regard.core.call import Call
 from regard.core.scope import Listener, Owner, Parsed, close_listener, open_listener, opened, owners
 from regard.core.track import SOFTMAXES, Logits, Product, Tracker
-from regard.errors import EditError
+from regard.errors import EditError, context
 
 PATCHIFIERS = frozenset({torch.conv1d, torch.conv2d, torch.conv3d})
 
@@ -109,7 +109,8 @@ def _serve(found: list[Owner], parsed: Parsed, run: Callable[[], Any]) -> Any:
     places = [(one.listener, call.placed(one.site, index)) for one, index in zip(found, indices, strict=True)]
     taps = [t for t in (listener.taps(here) for listener, here in places) if t is not None]
     if edited or taps:
-        product, canonical = attend(call, taps)
+        with context(f"while making {call.site}, call {call.index}"):
+            product, canonical = attend(call, taps)
         out = parsed.raw(canonical)
     else:
         out = run()
@@ -238,8 +239,8 @@ def _note_batches(module: nn.Module, args: Any, kwargs: Any) -> None:
     """Pictures, videos, texts; tensors of three axes may have their batch anywhere."""
     sizes = {x.shape[0] for x in (*args, *kwargs.values()) if isinstance(x, Tensor) and x.ndim >= 2 and x.ndim != 3}
     for one in opened():
-        if one.model is module:
-            one.batches = frozenset(sizes)
+        if one.model is module and one.serves_here():
+            one.ran, one.batches = True, frozenset(sizes)
 
 
 def _leave(module: nn.Module, _: Any, __: Any) -> None:

@@ -22,7 +22,7 @@ class Reading:
     bias is the call's own, where k is kept too (logits cannot be had without it). error is the self-check
     of every reading: the first query row of each head (from q and k, or as the model made it) times v, against
     what the model's own kernel gave, as a share of the output's largest value. pictures: how many the model was
-    given; patches: (h, w) of the last patch embedding that ran.
+    given; patches: (h, w) of the last patch embedding that ran. in_backward: names that `Record.backward` fills.
     """
 
     site: str
@@ -41,6 +41,7 @@ class Reading:
     gives: tuple[str, ...] = ()
     pictures: int = 1
     patches: tuple[int, int] | None = None
+    in_backward: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         kept = " ".join(self.values) or "nothing kept"
@@ -54,6 +55,11 @@ class Reading:
 
     def __getitem__(self, name: str) -> Tensor:
         if name not in self.values:
+            if name in self.in_backward:
+                raise CallError(
+                    f"'{name}' at {self.address} is filled in backward, which has not run yet",
+                    hint="record.backward(score), inside of the watch's block",
+                )
             kept = ", ".join(self.values) or "nothing"
             raise CallError(
                 f"'{name}' was not kept at {self.address}; kept: {kept}", hint=f"watch(model, keep=['{name}'])"

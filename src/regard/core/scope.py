@@ -102,6 +102,7 @@ class Listener:
         self.patch_site: str | None = None
         self.not_covered: Counter[str] = Counter()
         self.batches: frozenset[int] = frozenset()
+        self.ran = False
         self.softmaxes: list[tuple[str, Softmax]] = []
         self.count: Counter[str] = Counter()
         self.lock = threading.Lock()
@@ -204,7 +205,7 @@ def owners(frame: FrameType | None) -> list[Owner]:
     found: dict[int, Owner] = {}
     while frame is not None and waiting:
         module = frame.f_locals.get("self")
-        if isinstance(module, nn.Module):
+        if isinstance(module, nn.Module) and not isinstance(module, nn.Softmax):  # that one acts for whom it is in
             for listener in tuple(waiting):
                 name = listener.name_of(module)
                 if name is not None:

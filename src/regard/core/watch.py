@@ -41,9 +41,12 @@ class Watch:
             threads=threads,
         )  # fmt: skip
         self._tapped: dict[tuple[str, int], dict[str, Tensor]] = {}
-        self._stack = ExitStack()
+        self._stack, self._entered = ExitStack(), False
 
     def __enter__(self) -> Record:
+        if self._entered:
+            raise CallError("this watch has been entered before", hint="a new regard.watch(...) for each block")
+        self._entered = True
         self._stack.enter_context(listening(self._listener))
         return self.record
 
@@ -54,7 +57,8 @@ class Watch:
         self._workspace = Workspace()
         self.record.not_covered.update(self._listener.uncovered)
         self.record.patch_site = self._listener.patch_site
-        if kind is None and self.record.seen and not self.record.readings:
+        unseen = self._listener.ran and self.selection != "*"
+        if kind is None and not self.record.readings and (self.record.seen or unseen):
             raise no_match(self.selection, self.record.seen)
 
     def _observe(self, call: Call, out: Tensor, product: Tensor) -> None:
@@ -74,6 +78,7 @@ class Watch:
                 queries=call.queries, keys=call.keys, scale=call.scale, causal=call.causal, bias=bias, grid=grid,
                 error=self_check(call, product), values=values, gives=call.gives,
                 pictures=min(self._listener.batches, default=1), patches=self._listener.patch_grid,
+                in_backward=tuple(self.plan.by_gradient),
             )
         )  # fmt: skip
 
@@ -88,8 +93,8 @@ class Watch:
             more = call.batch * call.heads * call.queries * call.keys * 4
             if self.record.bytes + more > self.limit:
                 raise CallError(
-                    f"keep='probs' holds {self.record.bytes / 2**30:.2f} GiB already, and {call.site} would add "
-                    f"{more / 2**30:.2f} GiB: over the limit of {self.limit / 2**30:.2f} GiB",
+                    f"keep='probs' holds {_size(self.record.bytes)} already, and {call.site} would add "
+                    f"{_size(more)}: over the limit of {_size(self.limit)}",
                     hint="fewer sites (select), rows (rg.probes.row), a probe, or limit=BYTES",
                 )
 
@@ -100,7 +105,7 @@ class Watch:
         if not torch.is_grad_enabled():
             raise CallError(
                 f"{', '.join(self.plan.by_gradient)} read gradients, and {call.site} runs without them",
-                hint="run the model outside of torch.no_grad() and torch.inference_mode()",
+                hint="run it outside of torch.no_grad() and inference_mode; checkpoints with use_reentrant=False",
             )
         grid = find_grid(self._listener.patch_grid, call)
         values = self._tapped[call.site, call.index] = {}
@@ -119,3 +124,8 @@ class Watch:
         leaf = torch.zeros((), device=call.values.device, requires_grad=True)
         self.record.taps.append((leaf, values))
         return Tap(leaf, reduce)
+
+
+def _size(count: int) -> str:
+    """Bytes in a unit that leaves figures to read."""
+    return f"{count / 2**30:.2f} GiB" if count >= 1 << 29 else f"{count / 2**20:.2f} MiB"

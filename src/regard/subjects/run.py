@@ -26,6 +26,7 @@ from regard.subjects.target import Goal, Target, choose, logits_of
 from regard.subjects.values import MapValues, ScoreValues
 
 FEATURES = ("q", "k", "v")
+UNAIMED = "{} does not look at a target: the map is the same for all"
 TRAINING = "the model is in training mode: dropout and batch statistics act"
 
 
@@ -61,7 +62,11 @@ def explain(chosen: Chosen, on: Subject, *, target: Goal = None, site: str | Non
         target=aim.label if aim else None,
         target_index=aim.index if aim else None,
         seed=seed if "generator" in card.subjects else None,
-        warnings=(*made.warnings, *([TRAINING] if on.model.training else [])),
+        warnings=(
+            *made.warnings,
+            *([TRAINING] if on.model.training else []),
+            *([UNAIMED.format(card.name)] if target is not None and not aims else []),
+        ),
     )
 
 
