@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import regard as rg
-from regard.core.plan import CHUNK, parse
+from regard.core.plan import chunk, parse
 from regard.errors import CallError
 from regard.registry import cards
 
@@ -50,7 +50,7 @@ def test_only_the_rows_that_are_needed_are_computed(monkeypatch: pytest.MonkeyPa
     assert rows_computed(monkeypatch, keep=["q", "out"]) == CHECK
     assert rows_computed(monkeypatch, keep=partial(rg.probes.row, queries=(0, 7))) == 2 + CHECK
     assert rows_computed(monkeypatch, keep=["row", "entropy", "received"]) == 200 + CHECK
-    assert rows_computed(monkeypatch, keep="entropy", sample=8) == 2 * CHUNK + CHECK
+    assert rows_computed(monkeypatch, keep="entropy", sample=8) == 2 * chunk(200, 8) + CHECK
 
 
 def test_a_sample_leaves_out_rows_and_says_which() -> None:
@@ -60,7 +60,7 @@ def test_a_sample_leaves_out_rows_and_says_which() -> None:
     with rg.watch(net, keep=["entropy", "received"], sample=4) as some:
         net(X)
     entropy = some["(root)"]["entropy"]
-    seen = torch.arange(200) % (4 * CHUNK) < CHUNK
+    seen = torch.arange(200) % (4 * chunk(200, 4)) < chunk(200, 4)
     assert torch.equal(~entropy.isnan()[0, 0], seen)
     torch.testing.assert_close(entropy[..., seen], whole["(root)"]["entropy"][..., seen])
     with rg.watch(net, keep="probs") as record:
@@ -68,6 +68,10 @@ def test_a_sample_leaves_out_rows_and_says_which() -> None:
     probs = record["(root)"]["probs"]
     torch.testing.assert_close(some["(root)"]["received"], probs[:, :, seen].mean(2))
     assert abs(some.table("entropy").rows[0][1] - whole.table("entropy").rows[0][1]) < 0.1
+
+
+def test_chunks_are_spread_where_there_are_few_rows_and_fast_where_there_are_many() -> None:
+    assert [chunk(n, 8) for n in (50, 197, 1370, 4097, 100_000)] == [16, 16, 21, 64, 64]
 
 
 def test_what_cannot_be_sampled_is_refused() -> None:

@@ -3,9 +3,9 @@
 Otherwise rows of probabilities are computed block by block. The gradient with respect to probabilities is never
 stored: `_Stream` is the fused kernel forward, and backward goes over blocks of rows,
 
-    P = softmax(S)    dP = dO V^T    dS = P (dP - sum_k dP P)    dQ = s dS K    dK = s dS^T Q    dV = P^T dO
+    P = softmax(S)    dP = dO V^T    dS = P (dP - sum_d dO O)    dQ = s dS K    dK = s dS^T Q    dV = P^T dO
 
-and hands P and dP to the taps in passing.
+and hands P and dP to the taps in passing. Both lie in buffers that the next block overwrites.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from regard.core.call import Call, Rows, Tap
+from regard.core.call import Call, Rows, Tap, Workspace
 from regard.errors import CallError, EditError
 
 
@@ -124,17 +124,18 @@ class _Stream(torch.autograd.Function):
     def forward(
         ctx: Any, call: Call, taps: Sequence[Tap], q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, *_: Tensor
     ) -> Tensor:
-        ctx.save_for_backward(q, k, v, bias)
+        out = fused(replace(call, q=q, k=k, v=v, bias=bias))
+        ctx.save_for_backward(q, k, v, bias, out)
         ctx.call, ctx.taps = call, taps
-        return fused(replace(call, q=q, k=k, v=v, bias=bias))
+        return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        q, k, v, bias = ctx.saved_tensors
+        q, k, v, bias, out = ctx.saved_tensors
         call = replace(ctx.call, q=q, k=k, v=v, bias=bias)
         with torch.no_grad(), torch._C.DisableTorchFunction():
-            made = _backward(call, ctx.taps, grad, tuple(ctx.needs_input_grad[2:6]))
+            made = _backward(call, ctx.taps, out, grad, tuple(ctx.needs_input_grad[2:6]))
         like = (q, k, v, bias)
         grads = (None if g is None else g.to(t.dtype) for g, t in zip(made, like, strict=True))
         return None, None, *grads, *_zeros(len(ctx.taps), grad)
@@ -144,28 +145,40 @@ def _zeros(count: int, like: Tensor) -> list[Tensor]:
     return [like.new_zeros(()) for _ in range(count)]
 
 
-def _backward(call: Call, taps: Sequence[Tap], grad: Tensor, needs: tuple[bool, ...]) -> list[Tensor | None]:
+def _backward(
+    call: Call, taps: Sequence[Tap], out: Tensor, grad: Tensor, needs: tuple[bool, ...]
+) -> list[Tensor | None]:
     """Gradients of q, k, v and bias where they are needed; the taps see each block of rows."""
     wide = torch.promote_types(call.values.dtype, torch.float32)
-    q, k, v = call.operand("q").to(wide), call._keys_per_head.to(wide), call.values_per_head.to(wide)
-    dq = torch.zeros_like(q) if needs[0] else None
-    dk, dv = (torch.zeros_like(x) if need else None for x, need in ((k, needs[1]), (v, needs[2])))
-    bias = call.bias
-    dbias = torch.zeros_like(bias, dtype=wide) if bias is not None and needs[3] else None
-    for rows in call.blocks():
-        d_out = grad[:, :, rows.start : rows.stop].to(wide)
-        d_probs = d_out @ v.mT
-        _hand_out(taps, rows, d_probs)
+    lead = call.batch * call.heads
+    q, k, v, grad, out = (
+        x.to(wide).reshape(lead, -1, x.shape[-1])
+        for x in (call.operand("q"), call._keys_per_head, call.values_per_head, grad, out)
+    )
+    dq, dk, dv = (torch.zeros_like(x) if need else None for x, need in zip((q, k, v), needs, strict=False))
+    dbias = torch.zeros_like(call.bias, dtype=wide) if call.bias is not None and needs[3] else None
+    inner = (grad * out).sum(-1, keepdim=True)
+    workspace = Workspace()
+    for rows in call.blocks(workspace):
+        here = slice(rows.start, rows.stop)
+        shape = (lead, rows.stop - rows.start, call.keys)
+        d_probs = torch.matmul(grad[:, here], v.mT, out=workspace.lend("d_probs", shape, v))
+        probs = rows.probs.view(shape)
+        _hand_out(taps, rows, d_probs.view_as(rows.probs))
         if dv is not None:
-            dv += rows.probs.mT @ d_out
-        d_logits = rows.probs * (d_probs - (d_probs * rows.probs).sum(-1, keepdim=True))
+            dv.baddbmm_(probs.mT, grad[:, here])
+        d_logits = d_probs.sub_(inner[:, here]).mul_(probs)
         if dq is not None:
-            dq[:, :, rows.start : rows.stop] = d_logits @ k * call.scale
+            dq[:, here] = d_logits @ k
         if dk is not None:
-            dk += d_logits.mT @ q[:, :, rows.start : rows.stop] * call.scale
+            dk.baddbmm_(d_logits.mT, q[:, here], alpha=call.scale)
         if dbias is not None:
-            _add_bias(dbias, d_logits, rows)
-    return [dq, _ungroup(dk, call.k), _ungroup(dv, call.v), dbias]
+            _add_bias(dbias, d_logits.view_as(rows.probs), rows)
+    if dq is not None:
+        dq *= call.scale
+    shaped = (None if g is None else g.unflatten(0, (call.batch, call.heads)) for g in (dq, dk, dv))
+    dq, dk, dv = (_ungroup(g, like) for g, like in zip(shaped, (call.q, call.k, call.v), strict=True))
+    return [dq, dk, dv, dbias]
 
 
 def _add_bias(dbias: Tensor, d_logits: Tensor, rows: Rows) -> None:

@@ -19,7 +19,7 @@ from regard.errors import CallError, MethodError
 from regard.layout import Grid
 from regard.registry import FIELDS, Card, find
 
-CHUNK = 16  # neighbouring rows that a sample takes at a time
+CHUNK = (16, 64)  # neighbouring rows that a sample takes at a time: few enough to spread, many enough to be fast
 MAX_PREFIX = 16  # more tokens than that beside the patches are no prefix but another layout
 
 Kept = str | Card | Callable[..., Any]
@@ -39,7 +39,7 @@ class Probe:
 class Plan:
     """What a watch keeps: raw fields and probes, each under the name it is read by.
 
-    sample: look at about one query row in so many, CHUNK neighbours at a time; 1 is all of them, exactly.
+    sample: look at about one query row in so many, some neighbours at a time; 1 is all of them, exactly.
     """
 
     fields: dict[str, str]
@@ -73,8 +73,14 @@ class Plan:
             return call.single_rows(self.queries)
         if self.sample == 1:
             return call.blocks(workspace)
-        starts = range(0, call.queries, CHUNK * self.sample)
-        return (call.rows(start, min(start + CHUNK, call.queries), workspace) for start in starts)
+        size = chunk(call.queries, self.sample)
+        starts = range(0, call.queries, size * self.sample)
+        return (call.rows(start, min(start + size, call.queries), workspace) for start in starts)
+
+
+def chunk(queries: int, sample: int) -> int:
+    """How many neighbouring rows a sample takes at a time: about eight chunks, if they are not too small or large."""
+    return max(CHUNK[0], min(CHUNK[1], queries // (8 * sample)))
 
 
 def parse(keep: Keep, sample: int = 1) -> Plan:
@@ -175,7 +181,7 @@ class Total:
                 self.parts.append(part.new_full((*part.shape[:2], rows.queries), torch.nan))
             self.parts[0][:, :, rows.start : rows.stop] = part
         elif before is None:
-            self.parts.append(part.clone() if workspace is not None and workspace.owns(part) else part)
+            self.parts.append(part.clone() if workspace is None or workspace.owns(part) else part)
         elif "total" not in self.probe.card.subjects:
             self.parts[0] = before + part
 

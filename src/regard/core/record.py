@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -128,6 +130,19 @@ class Record:
     def bytes(self) -> int:
         """Memory held by the kept tensors."""
         return sum(v.numel() * v.element_size() for r in self.readings for v in r.values.values())
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write it to one file (safetensors), whole or not at all; `Record.load` reads it."""
+        from regard.core import store
+
+        return store.save(self, path)
+
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> Record:
+        """Read what `save` wrote. Raises DataError for what is no saved record."""
+        from regard.core import store
+
+        return store.load(path)
 
     def table(self, name: str) -> Table:
         """Calls x heads: the mean of a kept number over batch and queries; NaN entries do not count."""
