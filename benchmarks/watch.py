@@ -4,8 +4,9 @@
     python benchmarks/watch.py --quick   fewer rounds
 
 A ViT-S of two layers (random weights; cost does not depend on them) at 197, 1,370 and 4,097 tokens, one picture. All
-ways are timed in one process, in turn; ratios are taken round by round and told as median and quartiles. Peak memory
-is the growth of the resident set over its value before the run, each way in a fresh process. The gate runs first.
+ways run in one process, in turn, on one thread, and are timed by the process's own CPU time, for machines are shared;
+ratios are taken round by round and told as median and quartiles. Peak memory is the growth of the resident set over
+its value before the run, each way in a fresh process. The gate runs first.
 """
 
 from __future__ import annotations
@@ -128,34 +129,70 @@ BACKWARD: dict[str, Callable[[Any, Tensor], object]] = {
 }
 
 
-def peers() -> dict[str, Callable[[int], tuple[Callable[[], object], Callable[[], object]]]]:
-    """Others, where they are installed: (their own plain run, their run with attention), on models of their own."""
-    found: dict[str, Callable[[int], tuple[Callable[[], object], Callable[[], object]]]] = {}
+def hf_vit(tokens: int, implementation: str) -> tuple[Any, Tensor]:
+    """The same network as transformers builds it."""
+    from transformers import ViTConfig, ViTModel
 
-    def transformers(tokens: int) -> tuple[Callable[[], object], Callable[[], object]]:
-        from transformers import ViTConfig, ViTModel
+    config = ViTConfig(
+        hidden_size=384, num_hidden_layers=2, num_attention_heads=6, intermediate_size=1536,
+        image_size=SIDES[tokens], patch_size=16 if tokens == 197 else 14, attn_implementation=implementation,
+    )  # fmt: skip
+    return ViTModel(config, add_pooling_layer=False).eval(), torch.randn(1, 3, SIDES[tokens], SIDES[tokens])
 
-        patch = 16 if tokens == 197 else 14
-        config = ViTConfig(
-            hidden_size=384, num_hidden_layers=2, num_attention_heads=6, intermediate_size=1536,
-            image_size=SIDES[tokens], patch_size=patch,
-        )  # fmt: skip
-        fused = ViTModel(config, add_pooling_layer=False).eval()
-        config_eager = ViTConfig(**{**config.to_dict(), "attn_implementation": "eager"})
-        eager = ViTModel(config_eager, add_pooling_layer=False).eval()
-        x = torch.randn(1, 3, SIDES[tokens], SIDES[tokens])
 
-        def run(model: Any, **given: Any) -> Callable[[], object]:
-            def inner() -> object:
-                with torch.no_grad():
-                    return model(x, **given)
+def hf_plain(tokens: int) -> Callable[[], object]:
+    model, x = hf_vit(tokens, "sdpa")
+    return partial(plain, model, x)
 
-            return inner
 
-        return run(fused), run(eager, output_attentions=True)
+def hf_output_attentions(tokens: int) -> Callable[[], object]:
+    model, x = hf_vit(tokens, "eager")
 
-    found["transformers, eager output_attentions"] = transformers
-    return found
+    def run() -> object:
+        with torch.no_grad():
+            return model(x, output_attentions=True).attentions
+
+    return run
+
+
+def nnsight_trace(tokens: int) -> Callable[[], object]:
+    """nnsight keeps the maps that the eager implementation hands out."""
+    import nnsight
+
+    model, x = hf_vit(tokens, "eager")
+    traced = nnsight.NNsight(model)
+
+    def run() -> object:
+        with torch.no_grad():
+            with traced.trace(x):
+                kept = nnsight.save([layer.attention.output[1] for layer in traced.layers])
+            return kept  # noqa: RET504 - nnsight binds the name when its block ends
+
+    return run
+
+
+def hf_watched(tokens: int) -> Callable[[], object]:
+    model, x = hf_vit(tokens, "sdpa")
+    return partial(watched, model, x, keep=FULL[:2])
+
+
+PEERS: dict[str, Callable[[int], Callable[[], object]]] = {
+    "transformers ViT, plain sdpa": hf_plain,
+    "watch, entropy mass": hf_watched,
+    "eager output_attentions=True": hf_output_attentions,
+    "nnsight, maps of eager saved": nnsight_trace,
+}
+
+
+def peers(tokens: int) -> dict[str, Callable[[], object]]:
+    """Those that are installed, each ready to run."""
+    ready = {}
+    for name, make in PEERS.items():
+        try:
+            ready[name] = make(tokens)
+        except ImportError as error:
+            print(f"left out: {name} ({error})")
+    return ready
 
 
 def gate(tokens: int) -> None:
@@ -177,9 +214,9 @@ def gate(tokens: int) -> None:
 
 
 def timed(run: Callable[[], object]) -> float:
-    start = time.perf_counter()
+    start = time.process_time()
     run()
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def ratios(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
@@ -227,9 +264,7 @@ def at(tokens: int, rounds: int) -> dict[str, Any]:
     model, x = build(tokens)
     told = ratios({name: partial(run, model, x) for name, run in FORWARD.items()}, rounds)
     told |= ratios({name: partial(run, model, x) for name, run in BACKWARD.items()}, rounds)
-    for name, make in peers().items():
-        alone, theirs = make(tokens)
-        told |= {name: ratios({f"{name}: its own plain forward": alone, name: theirs}, rounds)[name]}
+    told |= ratios(peers(tokens), rounds)
     memory = {name: peak(tokens, name) for name in {**FORWARD, **BACKWARD}}
     return {"time": told, "peak MiB": memory}
 
@@ -240,6 +275,7 @@ def main() -> None:
     parser.add_argument("--peak")
     parser.add_argument("--tokens", type=int, choices=SIDES)
     given = parser.parse_args()
+    torch.set_num_threads(1)
     if given.peak:
         print(measure_peak(given.tokens, given.peak))
         return

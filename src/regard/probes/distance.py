@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -40,12 +38,14 @@ def distance(rows: Rows, grid: Grid) -> PerQuery:
     """
     grid.check_tokens(rows.probs.shape[-1], "the attention row")
     on_patches = rows.probs[..., grid.prefix :]
-    lengths = _lengths(grid, on_patches.dtype, on_patches.device)[rows.start : rows.stop]
+    lengths = _lengths(grid, rows.start, rows.stop).to(on_patches)
     return torch.einsum("bhqk,qk->bhq", on_patches, lengths) / on_patches.sum(-1)
 
 
-@lru_cache(maxsize=4)
-def _lengths(grid: Grid, dtype: torch.dtype, device: torch.device) -> Float[Tensor, "tokens patches"]:
-    """Distances from each token, NaN from prefix tokens; kept, for every layer of a model asks for the same grid."""
-    nowhere = torch.full((grid.prefix, grid.patches), torch.nan, dtype=torch.float64)
-    return torch.cat([nowhere, grid.distances().double()]).to(device, dtype)
+def _lengths(grid: Grid, start: int, stop: int) -> Float[Tensor, "rows patches"]:
+    """Distances from some tokens, NaN from prefix tokens; all of them at once would be as large as a map."""
+    at = torch.arange(start, stop) - grid.prefix
+    down = (at // grid.w)[:, None] - torch.arange(grid.h)
+    across = (at % grid.w)[:, None] - torch.arange(grid.w)
+    lengths = (down.square()[:, :, None] + across.square()[:, None, :]).double().sqrt().flatten(1)
+    return lengths.masked_fill(at[:, None] < 0, torch.nan)
