@@ -117,7 +117,7 @@ def test_heads_hunted_for_the_objective_serve_it_better_than_random_heads(denois
 
 @works("headhunter-softpag")
 def test_strength_0_guides_nowhere_and_1_is_identity_attention_exactly(denoiser: Denoiser) -> None:
-    """Bit for bit: with strength 0 the guided pictures are the plain ones, at any scale; with 1 weights are I, o is v."""
+    """Bit for bit: with strength 0 guided pictures are the plain ones; with 1 weights are I and outputs are v."""
     noise = torch.randn(8, 8, 8, generator=torch.Generator().manual_seed(3))
     assert torch.equal(generate(denoiser, noise, ALL, strength=0.0), generate(denoiser, noise, []))
     assert not torch.equal(generate(denoiser, noise, ALL, strength=0.1), generate(denoiser, noise, []))

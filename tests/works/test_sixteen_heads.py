@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from timm.models.vision_transformer import VisionTransformer
@@ -114,6 +116,11 @@ def test_the_planted_fault_the_neighbours_gate() -> None:
         assert (probed - wrong).abs().max() > 0.3 * products.abs().max()
 
 
+def zeroed(head: int) -> Callable[[Tensor], Tensor]:
+    zero = torch.ones(1, HEADS, 1, 1).index_fill(1, torch.tensor(head), 0.0)
+    return lambda out: out * zero
+
+
 @works("sixteen-heads")
 def test_a_gate_at_zero_is_an_ablated_head_and_both_are_zeros_written_by_hand() -> None:
     """Bit for bit, for each of the 16 heads; and losing the head does change the output."""
@@ -123,9 +130,8 @@ def test_a_gate_at_zero_is_an_ablated_head_and_both_are_zeros_written_by_hand() 
         plain = model(x)
         for layer in range(LAYERS):
             for head in range(HEADS):
-                zero = torch.ones(1, HEADS, 1, 1).index_fill(1, torch.tensor(head), 0.0)
                 made = []
-                for edit in (rg.edits.scale_heads(0.0, heads=[head]), rg.edits.ablate([head]), lambda out: out * zero):
+                for edit in (rg.edits.scale_heads(0.0, heads=[head]), rg.edits.ablate([head]), zeroed(head)):
                     with rg.edit(model, edit, f"blocks.{layer}.attn"):
                         made.append(model(x))
                 assert torch.equal(made[0], made[2])

@@ -1,4 +1,4 @@
-"""vit-visual-analytics works: importance ranks DINOv2's heads, profiles over distance, planted local and global heads."""
+"""vit-visual-analytics works: importance ranks DINOv2's heads, profiles sum to 1, planted heads are found."""
 
 from __future__ import annotations
 

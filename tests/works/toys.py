@@ -48,7 +48,9 @@ def ranked(scores: Tensor) -> list[Head]:
     return [divmod(i, scores.shape[1]) for i in scores.flatten().argsort(descending=True).tolist()]
 
 
-def random_heads(layers: int, heads: int, count: int, generator: torch.Generator, but: Iterable[Head] = ()) -> list[Head]:
+def random_heads(
+    layers: int, heads: int, count: int, generator: torch.Generator, but: Iterable[Head] = ()
+) -> list[Head]:
     """`count` different heads, none of those in `but`."""
     left = [(layer, head) for layer in range(layers) for head in range(heads) if (layer, head) not in set(but)]
     return [left[i] for i in torch.randperm(len(left), generator=generator)[:count].tolist()]

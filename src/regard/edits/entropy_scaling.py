@@ -39,7 +39,7 @@ def entropy_scaling(trained: int, heads: Heads = None) -> Edit:
 
     def change(call: Call) -> Call:
         if call.keys < 2:
-            raise EditError(f"{call.site} has {call.keys} keys: its entropy is 0 whatever the factor", hint="select=...")
+            raise EditError(f"{call.site} has {call.keys} keys: no factor changes its entropy", hint="select=...")
         if call.keys == trained:
             return call
         gain = math.sqrt(math.log(call.keys) / math.log(trained))
