@@ -15,7 +15,7 @@ from regard.registry import method
     "edits",
     paper="attention-entropy-scaling",
     claim="equals softmax(logits sqrt(log n / log trained)) by hand; the same number of keys changes no bit",
-    source="eq. 5: the scaling factor sqrt(log_T N / d)",
+    source="the scaling factor sqrt(log_T N / d) in the place of sqrt(1 / d)",
     needs={"q", "k"},
     differs="counts the keys of each call, so any attention, of images or not; self-attention is for select= to choose",
     unit="logits",
@@ -28,7 +28,7 @@ def entropy_scaling(trained: int, heads: Heads = None) -> Edit:
 
     trained: T, the number of keys that the model was trained with. Raises EditError if it is below 2, for a call with
     fewer than 2 keys, or for heads that do not exist. Source: Jin et al. 2023, "Training-free Diffusion Model
-    Adaptation for Variable-Sized Text-to-Image Synthesis", section 3.2.
+    Adaptation for Variable-Sized Text-to-Image Synthesis".
 
     >>> import regard as rg
     >>> rg.edits.entropy_scaling(trained=256)

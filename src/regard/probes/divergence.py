@@ -13,7 +13,7 @@ from regard.registry import method
     "probes",
     paper="vhr",
     claim="the distance of a head's outputs with and without the keys; exactly 0 for a head that has no weight on them",
-    source="eq. 3: vision-aware head divergence, the distance of head outputs with and without the image",
+    source="vision-aware head divergence: the distance of head outputs with and without the image",
     needs={"rows", "call"},
     differs="keys are hidden from each head by itself, whose inputs stay; the paper runs the model again without the "
     "image: the same in the first layer",
@@ -29,7 +29,7 @@ def divergence(rows: Rows, call: Call, *, keys: tuple[int, ...] = (0,)) -> PerQu
     Our p, v: the attention weights [B, H, Q, K] and values. Gives [B, H, Q].
 
     Raises CallError if a key does not exist. Source: He et al. 2024, "Cracking the Code of Hallucination in LVLMs with
-    Vision-aware Head Divergence", section 3.
+    Vision-aware Head Divergence".
 
     >>> import regard as rg, torch
     >>> from regard.core.call import Call, Rows

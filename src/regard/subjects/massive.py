@@ -20,7 +20,7 @@ def massive(hidden: Float[Tensor, "b n c"], dimensions: Sequence[int] | None = N
     hidden: what goes into a block, as a forward hook sees it. The fixed dimensions are a model's own; those of
     `massive_dimensions` on a text's first token serve. Raises LayoutError for a dimension that does not exist.
 
-    Source: Kang et al. 2025, "See What You Are Told: Visual Attention Sink in Large Multimodal Models", section 3.2.
+    Source: Kang et al. 2025, "See What You Are Told: Visual Attention Sink in Large Multimodal Models".
     """
     width = hidden.shape[-1]
     chosen = list(range(width)) if dimensions is None else list(dimensions)
