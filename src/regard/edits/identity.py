@@ -47,11 +47,11 @@ def identity(strength: float = 1.0, heads: Heads = None) -> Edit:
 
         def rows(probs: Tensor, start: int, _: Call) -> Tensor:
             own = torch.eye(call.queries, dtype=probs.dtype, device=probs.device)[start : start + probs.shape[2]]
-            return probs + mix.to(probs) * (own - probs)
+            return torch.lerp(probs, own, mix.to(probs))  # exact at 0 and at 1
 
         def closed(before: Call, product: Callable[[Tensor], Tensor]) -> Tensor:
             out, v = product(before.values), before.values_per_head
-            return out + mix.to(out) * (v - out)
+            return torch.lerp(out, v.to(out), mix.to(out))
 
         return call.with_rule(Rule(rows, closed)) if strength else call
 

@@ -64,7 +64,8 @@ def _object(card: Card, model: nn.Module, x: Tensor, heatmap: Tensor | None, see
     return Outcome(torch.from_numpy(parts.values), len(x))
 
 
-SAMPLES: dict[str, Any] = {"keys": (0, 3), "gain": 2.0, "tau": 2.0, "keep": 5, "bits": 12}  # of required options
+# Values for the options that edits require.
+SAMPLES: dict[str, Any] = {"keys": (0, 3), "gain": 2.0, "tau": 2.0, "keep": 5, "bits": 12, "trained": 4}
 
 
 def _edit(card: Card, model: nn.Module, x: Tensor, heatmap: Tensor | None, seed: int) -> Outcome:
