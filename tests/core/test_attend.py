@@ -161,6 +161,10 @@ def test_half_precision_stays_what_it_was() -> None:
         (lambda c: c.with_rule(Rule(lambda p, *_: p[..., :2])), r"gave \[2, 4, 7, 2\] for \[2, 4, 7, 5\]"),
         (lambda c: c.then(lambda out: out[:1]), r"an edit of the output of attn gave \[1, 4, 7, 2\]"),
         (lambda c: c.then(lambda out: None), "gave NoneType"),
+        (
+            lambda c: c.then(lambda out: out.half()),
+            r"gave \[2, 4, 7, 2\] torch.float16 for \[2, 4, 7, 2\] torch.float64",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused(change: Callable[[Any], Call], text: str) -> None:

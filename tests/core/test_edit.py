@@ -135,7 +135,7 @@ def test_what_is_no_edit_is_refused(edit: Any, text: str) -> None:
     [
         (lambda probs: probs[..., :2], r"an edit of probs gave \[2, 2, 5, 2\] for \[2, 2, 5, 5\]"),
         (lambda logits: None, "an edit of logits gave NoneType"),
-        (lambda out: out.sum(), r"an edit of the output of \(root\) gave \[\] for \[2, 2, 5, 3\]"),
+        (lambda out: out.sum(), r"an edit of the output of \(root\) gave \[\] torch.float64 for \[2, 2, 5, 3\]"),
         (lambda call: 3, "gave int, not a Call"),
     ],
 )

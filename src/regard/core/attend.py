@@ -33,10 +33,10 @@ def attend(call: Call, taps: Sequence[Tap] = ()) -> tuple[Tensor, Tensor]:
     out = product
     for change in call.after:
         before, out = out, change(out)
-        if not isinstance(out, Tensor) or out.shape != before.shape:
+        if not isinstance(out, Tensor) or (out.shape, out.dtype) != (before.shape, before.dtype):
             raise EditError(
-                f"an edit of the output of {call.site} gave {_what(out)} for {list(before.shape)}",
-                hint="out [B, H, Q, D] in, the same shape out",
+                f"an edit of the output of {call.site} gave {_what(out)} for {_what(before)}",
+                hint="out [B, H, Q, D] in, the same shape and type out",
             )
     return product, out
 
@@ -196,4 +196,4 @@ def _ungroup(grad: Tensor | None, like: Tensor | None) -> Tensor | None:
 
 
 def _what(value: object) -> str:
-    return str(list(value.shape)) if isinstance(value, Tensor) else type(value).__name__
+    return f"{list(value.shape)} {value.dtype}" if isinstance(value, Tensor) else type(value).__name__
