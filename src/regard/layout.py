@@ -100,3 +100,38 @@ class Grid:
     def uniform_distance(self) -> float:
         """Mean distance (patches) of a query that looks everywhere alike: the yardstick for 'global'."""
         return float(self.distances().mean())
+
+
+@dataclass(frozen=True)
+class Windows:
+    """How a map of tokens was cut: rolled up and left by `shift`, padded below and right, cut into windows row by row.
+
+    >>> Windows(Grid(56, 56), size=(7, 7), shift=(3, 3)).count
+    64
+    """
+
+    grid: Grid
+    size: tuple[int, int]
+    shift: tuple[int, int] = (0, 0)
+
+    @property
+    def inside(self) -> Grid:
+        """The grid of one window."""
+        return Grid(*self.size)
+
+    @property
+    def count(self) -> int:
+        """Windows of one picture."""
+        return -(-self.grid.h // self.size[0]) * -(-self.grid.w // self.size[1])
+
+    def to_map(self, values: Tensor) -> Tensor:
+        """Values of the tokens of each window, `[B * count, ..., N]`, back in their places: `[B, ..., h, w]`."""
+        across = -(-self.grid.w // self.size[1])
+        if values.shape[0] % self.count or values.shape[-1] != self.size[0] * self.size[1]:
+            raise LayoutError(
+                f"{list(values.shape)} are no values of {self.count} windows of {self.size[0]} x {self.size[1]} tokens",
+                hint=f"[B * {self.count}, ..., {self.size[0] * self.size[1]}]",
+            )
+        apart = values.unflatten(0, (-1, self.count // across, across)).unflatten(-1, self.size)
+        whole = apart.movedim((1, 2), (-4, -2)).flatten(-2).flatten(-3, -2)
+        return whole[..., : self.grid.h, : self.grid.w].roll(self.shift, (-2, -1))

@@ -52,6 +52,12 @@ def test_grids_come_back(tmp_path: Path) -> None:
     back = rg.Record.load(record.save(tmp_path / "r.safetensors"))
     assert back["blocks.0.attn"].grid == rg.Grid(14, 14, prefix=1)
     assert back["blocks.0.attn"].patches == (14, 14)
+    swin = rg.model("random:swin_tiny_patch4_window7_224")
+    with torch.no_grad(), rg.watch(swin, "layers.0.blocks.1.attn", keep="entropy") as record:
+        swin(rg.image("sample:coffee", like=swin))
+    back = rg.Record.load(record.save(tmp_path / "swin.safetensors"))
+    assert back.readings[0].windows == record.readings[0].windows
+    assert torch.equal(back.readings[0].on_map("entropy"), record.readings[0].on_map("entropy"))
 
 
 def test_an_interruption_leaves_the_file_that_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,12 +40,14 @@ def sites(
 
 def short(table: Table) -> Table:
     """Rows that differ in one number of their address only, as one: `blocks.{0..11}.attn`."""
-    at = [table.columns.index(name) for name in TOLD]
+    once = all(calls == 1 for calls in table.column("calls"))
+    told = TOLD[:-1] if once else TOLD
+    at = [table.columns.index(name) for name in told]
     rows = [tuple(row[i] for i in at) for row in table.rows]
     merged: list[tuple[Any, ...]] = []
     for _, group in groupby(rows, key=lambda row: (_NUMBER.sub("#", row[0]), row[1:])):
         merged += _ranges(list(group))
-    return Table(columns=TOLD, rows=tuple(merged), title=table.title)
+    return Table(columns=told, rows=tuple(merged), title=table.title)
 
 
 def _ranges(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:

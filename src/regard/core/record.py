@@ -13,7 +13,7 @@ from torch import Tensor
 
 from regard.core.select import matcher, no_match
 from regard.errors import CallError
-from regard.layout import Grid
+from regard.layout import Grid, Windows
 from regard.results import Table
 
 
@@ -25,6 +25,7 @@ class Reading:
     of every reading: the first query row of each head (from q and k, or as the model made it) times v, against
     what the model's own kernel gave, as a share of the output's largest value. pictures: how many the model was
     given; patches: (h, w) of the last patch embedding that ran. in_backward: names that `Record.backward` fills.
+    windows: where a call's batch counts windows of the picture, how they lie; grid is None then, probes see a window's.
     """
 
     site: str
@@ -44,6 +45,7 @@ class Reading:
     pictures: int = 1
     patches: tuple[int, int] | None = None
     in_backward: tuple[str, ...] = ()
+    windows: Windows | None = None
 
     def __repr__(self) -> str:
         kept = " ".join(self.values) or "nothing kept"
@@ -54,6 +56,22 @@ class Reading:
     def address(self) -> str:
         """`site`, or `site[i]` for a site's further calls."""
         return self.site if self.index == 0 else f"{self.site}[{self.index}]"
+
+    def on_map(self, name: str) -> Tensor:
+        """A kept number of each query (or key), `[B, H, N]`, in its place on the picture: `[B, H, h, w]`.
+
+        Windows are put together again, and rolled back where the model had rolled its map. Raises CallError where
+        it is not known how the tokens lie.
+        """
+        value = self[name]
+        if self.windows is not None:
+            return self.windows.to_map(value)
+        if self.grid is None:
+            raise CallError(
+                f"it is not known how the {self.queries} tokens of {self.address} lie on the picture",
+                hint="regard.sites(model, x) names the sites that have a grid",
+            )
+        return self.grid.to_map(value)
 
     def __getitem__(self, name: str) -> Tensor:
         if name not in self.values:

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from regard.core.call import Call, Tap
 from regard.core.track import Product, Softmax
+from regard.layout import Windows
 
 WRAPPERS = ("_orig_mod.", "module.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
 
@@ -52,6 +53,7 @@ class Mechanisms:
     opens: torch function -> an equal function that makes its inner calls visible.
     by_hand: a product of weights and values, and its maker.
     logits: what goes into a softmax, and its maker; the only field is the logits in the canonical view.
+    windows: (modules from the caller outwards, batch, queries, keys, pictures, patches) to windows of the picture.
     opaque: the name of a function that is attention and cannot be read, or None.
     prepares: given a model, switch off what hides its calls and give back the undoing, or None.
     """
@@ -61,6 +63,7 @@ class Mechanisms:
     by_hand: Callable[[Product, Maker], Parsed | None]
     logits: Callable[[Tensor, Maker], Parsed | None]
     prepares: tuple[Callable[[nn.Module], Callable[[], None] | None], ...] = ()
+    windows: Callable[..., Windows | None] = lambda *_: None
     opaque: Callable[[Any], str | None] = lambda _: None
 
 
@@ -113,6 +116,17 @@ class Listener:
             return self.by_hooks.get(id(module._forward_pre_hooks))
         name = self.names.get(id(module))
         return name if name is None or self.serves_here() else None
+
+    def around(self, site: str) -> list[nn.Module]:
+        """The module at an address, and those that it is in, from the inside out."""
+        found = [self.model.get_submodule("")] if site == "(root)" else []
+        by_name = {name: key for key, name in self.names.items()}
+        modules = {id(module): module for module in self.model.modules()}
+        while site and site != "(root)":
+            if site in by_name:
+                found.append(modules[by_name[site]])
+            site = site.rpartition(".")[0]
+        return found
 
     def serves_here(self) -> bool:
         here = threading.get_ident() == self.thread or self.everywhere

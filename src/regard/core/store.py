@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from regard.core.record import Reading, Record
 from regard.errors import DataError
 from regard.files import whole
-from regard.layout import Grid
+from regard.layout import Grid, Windows
 
 FORMAT = 1
 TENSORS = ("values", "bias", "error")  # of a reading; everything else of it is a fact
@@ -67,10 +67,14 @@ def _reading(at: int, facts: dict[str, Any], tensors: dict[str, torch.Tensor]) -
     error, bias = mine.pop("/error"), mine.pop("/bias", None)
     grid = None if facts["grid"] is None else Grid(*facts["grid"])
     patches = None if facts["patches"] is None else tuple(facts["patches"])
-    facts |= {"grid": grid, "patches": patches}
+    cut = facts["windows"]
+    windows = None if cut is None else Windows(Grid(*cut[0]), (cut[1][0], cut[1][1]), (cut[2][0], cut[2][1]))
+    facts |= {"grid": grid, "patches": patches, "windows": windows}
     facts |= {name: tuple(facts[name]) for name in ("gives", "in_backward")}
     return Reading(**facts, values=mine, bias=bias, error=error)
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Windows):
+        return [_plain(value.grid), value.size, value.shift]
     return [value.h, value.w, value.prefix] if isinstance(value, Grid) else value

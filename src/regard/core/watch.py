@@ -19,6 +19,7 @@ from regard.core.record import Reading, Record
 from regard.core.scope import Listener, Mechanisms, Threads
 from regard.core.select import Selection, matcher, no_match
 from regard.errors import CallError, context
+from regard.layout import Grid, Windows
 
 LIMIT = 4 << 30  # bytes of attention matrices that keep="probs" may hold without being told a larger limit
 
@@ -67,9 +68,9 @@ class Watch:
             return
         with context(f"while watching {call.site}, call {call.index}"):
             self._check(call)
-            grid = find_grid(self._listener.patch_grid, call)
+            grid, windows = self._place(call)
             values = self._tapped.pop((call.site, call.index), {})
-            values |= read(call, out, self.plan, grid, self._workspace)
+            values |= read(call, out, self.plan, windows.inside if windows else grid, self._workspace)
         keeps_k = {"k", "attention"} & set(self.plan.fields.values())
         bias = call.bias.detach() if call.bias is not None and keeps_k else None
         self.record.readings.append(
@@ -78,9 +79,18 @@ class Watch:
                 queries=call.queries, keys=call.keys, scale=call.scale, causal=call.causal, bias=bias, grid=grid,
                 error=self_check(call, product), values=values, gives=call.gives,
                 pictures=min(self._listener.batches, default=1), patches=self._listener.patch_grid,
-                in_backward=tuple(self.plan.by_gradient),
+                in_backward=tuple(self.plan.by_gradient), windows=windows,
             )
         )  # fmt: skip
+
+    def _place(self, call: Call) -> tuple[Grid | None, Windows | None]:
+        """The grid of the picture that the call's tokens are, or the windows of it."""
+        patches, pictures = self._listener.patch_grid, min(self._listener.batches, default=1)
+        grid = find_grid(patches, call)
+        if grid is not None or call.batch <= pictures:
+            return grid, None
+        around = self._listener.around(call.site)
+        return None, self._listener.mechanisms.windows(around, call.batch, call.queries, call.keys, pictures, patches)
 
     def _check(self, call: Call) -> None:
         """Refuse what could not be kept rightly, before anything is computed."""
@@ -107,14 +117,14 @@ class Watch:
                 f"{', '.join(self.plan.by_gradient)} read gradients, and {call.site} runs without them",
                 hint="run it outside of torch.no_grad() and inference_mode; checkpoints with use_reentrant=False",
             )
-        grid = find_grid(self._listener.patch_grid, call)
+        grid, windows = self._place(call)
         values = self._tapped[call.site, call.index] = {}
         facts = call.without_tensors()
         totals: dict[str, Total] = {}
 
         def reduce(rows: Rows, gradient: Tensor) -> None:
             for name, probe in self.plan.by_gradient.items():
-                total = totals.setdefault(name, Total(probe, facts, grid))
+                total = totals.setdefault(name, Total(probe, facts, windows.inside if windows else grid))
                 total.add(None, rows=rows, gradient=gradient, carry=self.record.carried.get(name))
                 if total.rows_seen == rows.queries:  # the last block of this backward
                     values[name] = values[name] + total.value if name in values else total.value

@@ -2,6 +2,7 @@
 
 from regard.core.scope import Mechanisms
 from regard.mechanisms import eager, flex, hf, mha, opaque, sdpa
+from regard.mechanisms.windows import windows
 
 ALL = Mechanisms(
     calls=sdpa.CALLS | flex.CALLS,
@@ -10,4 +11,5 @@ ALL = Mechanisms(
     logits=eager.logits,
     prepares=(hf.prepare,),
     opaque=opaque.opaque,
+    windows=windows,
 )

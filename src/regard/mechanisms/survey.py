@@ -90,7 +90,7 @@ def _sites(model: nn.Module, record: Record) -> list[Site]:
         if r.site not in found:
             patches = r.patches[0] * r.patches[1] if r.patches else None
             kind = kind_of(modules[r.site], r.site, (r.batch, r.heads, r.queries, r.keys), r.pictures, patches)
-            grid = str(r.grid) if r.grid else None
+            grid = f"{r.windows.inside} in {r.windows.grid}" if r.windows else str(r.grid) if r.grid else None
             found[r.site] = Site(
                 r.site,
                 kind,
