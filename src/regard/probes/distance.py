@@ -38,14 +38,14 @@ def distance(rows: Rows, grid: Grid) -> PerQuery:
     """
     grid.check_tokens(rows.probs.shape[-1], "the attention row")
     on_patches = rows.probs[..., grid.prefix :]
-    lengths = _lengths(grid, rows.start, rows.stop).to(on_patches)
+    lengths = _lengths(grid, rows.start, rows.stop, on_patches)
     return torch.einsum("bhqk,qk->bhq", on_patches, lengths) / on_patches.sum(-1)
 
 
-def _lengths(grid: Grid, start: int, stop: int) -> Float[Tensor, "rows patches"]:
+def _lengths(grid: Grid, start: int, stop: int, like: Tensor) -> Float[Tensor, "rows patches"]:
     """Distances from some tokens, NaN from prefix tokens; all of them at once would be as large as a map."""
-    at = torch.arange(start, stop) - grid.prefix
-    down = (at // grid.w)[:, None] - torch.arange(grid.h)
-    across = (at % grid.w)[:, None] - torch.arange(grid.w)
-    lengths = (down.square()[:, :, None] + across.square()[:, None, :]).double().sqrt().flatten(1)
-    return lengths.masked_fill(at[:, None] < 0, torch.nan)
+    at = torch.arange(start, stop, device=like.device) - grid.prefix
+    down = (at // grid.w)[:, None] - torch.arange(grid.h, device=like.device)
+    across = (at % grid.w)[:, None] - torch.arange(grid.w, device=like.device)
+    squares = down.square().to(like)[:, :, None] + across.square().to(like)[:, None, :]  # whole numbers: exact
+    return squares.sqrt_().flatten(1).masked_fill_(at[:, None] < 0, torch.nan)
