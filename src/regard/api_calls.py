@@ -30,7 +30,8 @@ def watch(
     select: addresses such as `"blocks.{6..11}.attn"`; keep: fields (`q k v out probs`), `attention` (the
     smaller of what any row can be had from again) and probes (functions or names), or a mapping from the
     name to read by. Entering gives the Record that fills as the model runs; probes of gradients are filled by
-    `record.backward(score)` inside the block. sample: look at about one query row in so many. threads: whether
+    `record.backward(score)` inside the block. sample: look at about one query row in so many; the
+    numbers of the others are NaN. Options of a probe are bound by functools.partial. threads: whether
     other Python threads that run the model during the block are watched too. limit: bytes that keep="probs" may
     hold. Raises SiteError at the end of the block if the model made attention calls and none matched, CallError
     for what a call cannot give.

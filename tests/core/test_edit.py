@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch.utils.checkpoint import CheckpointError, checkpoint
 
 import regard as rg
 from regard.core.edit import Edit, as_edit
-from regard.errors import EditError, SiteError
+from regard.errors import CallError, EditError, SiteError
 
 
 class Attend(nn.Module):
@@ -244,3 +245,26 @@ def test_edits_are_told_by_name() -> None:
     assert repr(both) == "temperature(0.5) >> ablate(heads=[1])"
     assert isinstance(as_edit([both, lambda out: out]), Edit)
     assert repr(as_edit(partial(lambda out, by: out * by, by=2))) == "function of out"
+
+
+def test_what_would_be_ignored_is_refused() -> None:
+    net = Deep()
+    with pytest.raises(EditError, match="says it again"):
+        rg.edit(net, {"blocks.0": rg.edits.ablate()}, "blocks.1")
+    with pytest.raises(EditError, match="also needs logits: nothing would give it that"):
+        rg.edit(net, lambda probs, logits: probs)
+    with pytest.raises(CallError, match="threads='al'"):
+        rg.edit(net, rg.edits.ablate(), threads="al")  # type: ignore[arg-type]
+    both = rg.edits.temperature(2.0) >> (lambda out: out * 0)
+    with rg.edit(net, both, "blocks.0"), rg.watch(net, "blocks.0", keep="out") as record:
+        net(X)
+    assert not record["blocks.0"]["out"].any()
+
+
+def test_an_edit_whose_model_runs_in_another_thread_only_warns() -> None:
+    net = Deep()
+    with ThreadPoolExecutor(1) as pool:
+        with pytest.warns(UserWarning, match="was not edited there"), rg.edit(net, rg.edits.ablate()):
+            pool.submit(net, X).result()
+        with pytest.warns(UserWarning, match="was not watched there"), rg.watch(net):
+            pool.submit(net, X).result()

@@ -93,16 +93,22 @@ def test_probes_of_gradients_are_not_read_in_the_forward() -> None:
     plan = parse(["gate_gradient", "entropy"])
     assert (list(plan.by_rows), list(plan.by_gradient)) == (["entropy"], ["gate_gradient"])
     net = Attend()
-    with rg.watch(net, keep="gate_gradient") as record:
+    with rg.watch(net, keep=["gate_gradient", "entropy"]) as record:
         out = net(X)
         with pytest.raises(CallError, match=r"'gate_gradient' at .* is filled in backward, which has not run yet"):
             record["(root)"]["gate_gradient"]
         record.backward(out.sum(), retain_graph=True)
         first = record["(root)"]["gate_gradient"].clone()
+        assert "entropy" in record["(root)"].values, "what the forward kept stays"
         record.backward(out.sum(), retain_graph=True)  # anew, not on top
         assert torch.equal(record["(root)"]["gate_gradient"], first)
         record.backward(2 * out.sum())
         torch.testing.assert_close(record["(root)"]["gate_gradient"], 2 * first)
+
+
+def test_one_name_cannot_hold_two() -> None:
+    with pytest.raises(CallError, match="'row' is asked for twice"):
+        parse([partial(rg.probes.row, queries=(0,)), partial(rg.probes.row, queries=(1,))])
 
 
 def test_gradients_need_a_graph_and_a_tapped_call() -> None:

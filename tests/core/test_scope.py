@@ -79,7 +79,11 @@ def test_eight_threads_at_once_agree_with_serial() -> None:
 def test_another_threads_calls_are_its_own_unless_all_are_asked_for() -> None:
     net, x = Net(), draw(0)
     plain = net(x)
-    with rg.edit(net, rg.edits.ablate()), rg.watch(net) as record:
+    with (
+        pytest.warns(UserWarning, match="the model ran in another thread"),
+        rg.edit(net, rg.edits.ablate()),
+        rg.watch(net) as record,
+    ):
         assert torch.equal(in_thread(lambda: net(x)), plain)
     assert not record.seen
     with rg.edit(net, rg.edits.ablate(), threads="all"), rg.watch(net, threads="all") as record:

@@ -188,7 +188,7 @@ def test_only_the_rows_that_are_looked_at_are_computed(monkeypatch: pytest.Monke
     with torch.no_grad(), rg.watch(tiny_vit, "blocks.3.attn", keep=keep) as few:
         tiny_vit(x)
     assert [one for one in computed if one != (0, 1)] == [(7, 8), (196, 197)]
-    with torch.no_grad(), rg.watch(tiny_vit, "blocks.3.attn", keep=[*keep.values(), "probs", "received"]) as all_rows:
+    with torch.no_grad(), rg.watch(tiny_vit, "blocks.3.attn", keep=[rg.probes.row, "probs", "received"]) as all_rows:
         tiny_vit(x)
     probs = all_rows["blocks.3.attn"]["probs"]
     torch.testing.assert_close(few["blocks.3.attn"]["cls"], probs[:, :, [0]], rtol=1e-5, atol=1e-7)

@@ -16,6 +16,11 @@ def test_values_go_to_their_heads() -> None:
     assert on_heads(CALL, [2, 0], torch.tensor([7.0, 8.0]), 1.0).flatten().tolist() == [8.0, 1.0, 7.0]
     assert on_heads(CALL, None, 2.0, 0.0).flatten().tolist() == [2.0, 2.0, 2.0]
     assert chosen_heads(CALL, [1]).flatten().tolist() == [False, True, False]
+    assert chosen_heads(CALL, 1).flatten().tolist() == [False, True, False]
+    for mask in ([True, False, True], torch.tensor([True, False, True])):
+        assert chosen_heads(CALL, mask).flatten().tolist() == [True, False, True]
+    with pytest.raises(EditError, match="a mask of 2 for 3 heads"):
+        chosen_heads(CALL, [True, False])
 
 
 def test_tokens_are_counted_from_either_end_or_masked() -> None:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from regard.core.call import Call, Rule
 from regard.core.intercept import listening
-from regard.core.scope import Listener, Mechanisms, Threads
+from regard.core.scope import Listener, Mechanisms
 from regard.core.select import Selection, matcher, no_match
 from regard.errors import EditError, context
 
@@ -46,8 +46,9 @@ class Edit:
             raise EditError(f"{self} gave {type(made).__name__}, not a Call", hint="call.scaled(...), say")
         return made
 
-    def __rshift__(self, other: Edit) -> Edit:
-        return Edit(f"{self.name} >> {other.name}", lambda call: other(self(call)))
+    def __rshift__(self, other: object) -> Edit:
+        then = as_edit(other)
+        return Edit(f"{self.name} >> {then.name}", lambda call: then(self(call)))
 
 
 Edits = Edit | Callable[..., Any] | Sequence[Edit | Callable[..., Any]]
@@ -73,6 +74,12 @@ def as_edit(given: object) -> Edit:
             hint="rg.edits.temperature(0.5), or lambda probs: probs ** 2",
         )
     function: Callable[..., Any] = given
+    needed = [p.name for p in inspect.signature(given).parameters.values() if p.default is p.empty][1:]
+    if set(needed) - {"start"}:
+        raise EditError(
+            f"a function of {part} that also needs {', '.join(needed)}: nothing would give it that",
+            hint=f"lambda {part}: ..., or lambda {part}, start: ... for the number of the first row",
+        )
 
     def rows(block: Tensor, start: int) -> Tensor:
         made = function(block, start=start) if "start" in named else function(block)
@@ -97,8 +104,13 @@ class Edited:
 
     def __init__(
         self, model: nn.Module, mechanisms: Mechanisms, edits: Edits | Mapping[str, Edits], select: Selection,
-        *, threads: Threads = "own",
+        *, threads: str = "own",
     ) -> None:  # fmt: skip
+        if isinstance(edits, Mapping) and select != "*":
+            raise EditError(
+                f"a mapping says where each edit acts, and select={select!r} says it again",
+                hint="either {address: edit}, or one edit and an address",
+            )
         chosen: Mapping[Any, Any] = edits if isinstance(edits, Mapping) else {_key(select): edits}
         self._chosen = [(selection, matcher(selection), as_edit(edit)) for selection, edit in chosen.items()]
         self.sites: Counter[str] = Counter()
@@ -126,6 +138,8 @@ class Edited:
         self._stack.close()
         if kind is not None:
             return
+        if not self._seen:
+            self._listener.warn_of_other_threads("edited")
         for selection, match, _ in self._chosen:
             if (self._seen or self._listener.ran) and not any(match(site) for site in self._seen):
                 raise no_match(selection, self._seen)

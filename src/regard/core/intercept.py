@@ -241,6 +241,8 @@ def _note_batches(module: nn.Module, args: Any, kwargs: Any) -> None:
     for one in opened():
         if one.model is module and one.serves_here():
             one.ran, one.batches = True, frozenset(sizes)
+        elif one.model is module:
+            one.ran_elsewhere = True
 
 
 def _leave(module: nn.Module, _: Any, __: Any) -> None:

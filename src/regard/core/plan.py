@@ -90,6 +90,9 @@ def parse(keep: Keep, sample: int = 1) -> Plan:
     else:
         items = [keep] if isinstance(keep, str | Card) or callable(keep) else list(keep)
         asked = {_name(item): item for item in items}
+        if len(asked) < len(items):
+            twice = next(name for name in asked if sum(_name(item) == name for item in items) > 1)
+            raise CallError(f"'{twice}' is asked for twice", hint=f"give each a name: keep={{'a': {twice}, 'b': ...}}")
     fields: dict[str, str] = {}
     probes: dict[str, Probe] = {}
     for name, item in asked.items():

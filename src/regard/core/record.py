@@ -98,6 +98,7 @@ class Record:
     seen: list[str] = field(default_factory=list)
     taps: list[tuple[Tensor, dict[str, Tensor]]] = field(default_factory=list)
     carried: dict[str, Tensor] = field(default_factory=dict)
+    in_backward: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         other = f", {sum(self.not_covered.values())} not covered" if self.not_covered else ""
@@ -127,7 +128,8 @@ class Record:
                 hint="watch(model, keep=[a probe that reads gradients]), run the model, then record.backward(score)",
             )
         for _, values in self.taps:
-            values.clear()
+            for name in self.in_backward:
+                values.pop(name, None)
         self.carried.clear()
         torch.autograd.grad(score.sum(), [leaf for leaf, _ in self.taps], retain_graph=retain_graph, allow_unused=True)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from torch import Tensor, nn
 
 from regard.core.call import Call, Tap
 from regard.core.track import Product, Softmax
+from regard.errors import CallError
 from regard.layout import Windows
 
 WRAPPERS = ("_orig_mod.", "module.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
@@ -77,6 +79,9 @@ def addresses(model: nn.Module) -> dict[int, str]:
     return table
 
 
+NOBODY = nn.Module()
+
+
 class Listener:
     """One open watch or edit of a model.
 
@@ -94,10 +99,12 @@ class Listener:
         edit: Callable[[Call], Call] | None = None,
         wants: Callable[[str], bool] = lambda _: True,
         taps: Callable[[Call], Tap | None] = lambda _: None,
-        threads: Threads = "own",
+        threads: str = "own",
     ) -> None:
         self.model, self.mechanisms = model, mechanisms
         self.observe, self.edit, self.wants, self.taps = observe, edit, wants, taps
+        if threads not in ("own", "all"):
+            raise CallError(f"threads={threads!r}", hint="'own' (this thread) or 'all'")
         self.thread, self.everywhere = threading.get_ident(), threads == "all"
         self.names = addresses(model)
         self.by_hooks = {id(m._forward_pre_hooks): self.names[id(m)] for m in model.modules()}
@@ -105,7 +112,7 @@ class Listener:
         self.patch_site: str | None = None
         self.not_covered: Counter[str] = Counter()
         self.batches: frozenset[int] = frozenset()
-        self.ran = False
+        self.ran = self.ran_elsewhere = False
         self.softmaxes: list[tuple[str, Softmax]] = []
         self.count: Counter[str] = Counter()
         self.lock = threading.Lock()
@@ -136,7 +143,16 @@ class Listener:
         """Hold the model no longer than the block: what observes holds the listener in turn."""
         self.observe = self.edit = None
         self.wants, self.taps = (lambda _: False), (lambda _: None)
-        del self.model
+        self.model = NOBODY  # and not deleted: another thread may be looking through the list it was in
+
+    def warn_of_other_threads(self, what: str) -> None:
+        """The model ran during the block, but not in its thread: what was asked for did not happen."""
+        if self.ran_elsewhere and not self.ran:
+            warnings.warn(
+                f"the model ran in another thread than the block's, and was not {what} there; threads='all' serves "
+                "every thread, or open a block in each",
+                stacklevel=4,
+            )
 
     def next_index(self, site: str) -> int:
         """Which call of its site this is; counted under a lock, for replicas run at the same time."""

@@ -16,7 +16,7 @@ from regard.core.call import Call, Rows, Tap, Workspace
 from regard.core.intercept import listening
 from regard.core.plan import Keep, Total, find_grid, parse, read, self_check
 from regard.core.record import Reading, Record
-from regard.core.scope import Listener, Mechanisms, Threads
+from regard.core.scope import Listener, Mechanisms
 from regard.core.select import Selection, matcher, no_match
 from regard.errors import CallError, context
 from regard.layout import Grid, Windows
@@ -29,13 +29,14 @@ class Watch:
 
     def __init__(
         self, model: nn.Module, mechanisms: Mechanisms, select: Selection, keep: Keep, *, sample: int = 1,
-        threads: Threads = "own", limit: int = LIMIT,
+        threads: str = "own", limit: int = LIMIT,
     ) -> None:  # fmt: skip
         self.plan = parse(keep, sample)
         self.selection = select
         self.limit = limit
         self._match = matcher(select)
-        self.record = Record(units={name: p.card.unit for name, p in self.plan.probes.items()})
+        units = {name: p.card.unit for name, p in self.plan.probes.items()}
+        self.record = Record(units=units, in_backward=tuple(self.plan.by_gradient))
         self._workspace = Workspace()
         self._listener = Listener(
             model, mechanisms, self._observe, taps=self._tap if self.plan.by_gradient else lambda _: None,
@@ -58,6 +59,8 @@ class Watch:
         self._workspace = Workspace()
         self.record.not_covered.update(self._listener.uncovered)
         self.record.patch_site = self._listener.patch_site
+        if kind is None and not self.record.seen:
+            self._listener.warn_of_other_threads("watched")
         unseen = self._listener.ran and self.selection != "*"
         if kind is None and not self.record.readings and (self.record.seen or unseen):
             raise no_match(self.selection, self.record.seen)

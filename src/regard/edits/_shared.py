@@ -11,7 +11,7 @@ from torch import Tensor
 from regard.core.call import Call
 from regard.errors import EditError
 
-Heads = Sequence[int] | None  # None: all
+Heads = int | Sequence[int] | Tensor | None  # indices or a bool mask; None: all
 Tokens = Sequence[int] | Tensor | None  # indices, or a bool mask; None: all
 
 PerHeadGain = Float[Tensor, "1 h 1 1"]
@@ -20,7 +20,11 @@ PerHeadGain = Float[Tensor, "1 h 1 1"]
 def on_heads(call: Call, heads: Heads, value: float | Tensor, otherwise: float) -> PerHeadGain:
     """value on chosen heads and another number on the rest; a tensor holds one value for each chosen head."""
     count = call.heads
-    chosen = list(range(count)) if heads is None else list(heads)
+    chosen = list(range(count)) if heads is None else [heads] if isinstance(heads, int) else list(heads)
+    if chosen and all(isinstance(h, bool) or getattr(h, "dtype", None) == torch.bool for h in chosen):
+        if len(chosen) != count:
+            raise EditError(f"a mask of {len(chosen)} for {count} heads at {call.site}", hint="a bool for each head")
+        chosen = [at for at, there in enumerate(chosen) if there]
     wrong = [h for h in chosen if not 0 <= h < count]
     if wrong:
         raise EditError(f"no head {wrong[0]} at {call.site}: it has {count}", hint=f"0 .. {count - 1}")
@@ -67,4 +71,7 @@ def check_share(name: str, value: float) -> None:
 
 def told(heads: Heads) -> str:
     """How an edit's name tells its heads."""
-    return "" if heads is None else f", heads={list(heads)}"
+    if heads is None:
+        return ""
+    listed = heads.tolist() if isinstance(heads, Tensor) else [heads] if isinstance(heads, int) else list(heads)
+    return f", heads={listed}"

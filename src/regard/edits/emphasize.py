@@ -36,7 +36,7 @@ def emphasize(keys: Tokens, gain: float | Tensor, queries: Tokens = None, heads:
     >>> rg.edits.emphasize(keys=range(1, 50), gain=2.0)
     emphasize(2.0)
     """
-    smallest = gain if isinstance(gain, float | int) else float(gain.min())
+    smallest = gain if isinstance(gain, float | int) else float(gain.detach().min())
     if not smallest > 0 or math.isinf(smallest):
         raise EditError(f"a gain of {smallest}", hint="above 0; edits.knockout takes all attention away")
 

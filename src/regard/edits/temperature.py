@@ -33,7 +33,7 @@ def temperature(tau: float | Tensor, heads: Heads = None) -> Edit:
     >>> rg.edits.temperature(0.5)
     temperature(0.5)
     """
-    smallest = tau if isinstance(tau, float | int) else float(tau.min())
+    smallest = tau if isinstance(tau, float | int) else float(tau.detach().min())
     if not smallest > 0 or math.isinf(smallest):
         raise EditError(f"a temperature of {smallest}", hint="above 0; edits.uniform is what an infinite one tends to")
     shown = tau if isinstance(tau, float | int) else list(tau.shape)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -17,7 +17,8 @@ from regard.errors import EditError
 from regard.registry import method
 from regard.subjects.rows import call_of
 
-What = Literal["attention", "q", "k", "v", "out"]
+What = Literal["attention", "probs", "q", "k", "v", "out"]
+WHAT = get_args(What)
 
 
 @method(
@@ -32,7 +33,7 @@ What = Literal["attention", "q", "k", "v", "out"]
 def transplant(record: Record, what: What = "out", heads: Heads = None) -> Edit:
     """Replace outputs, operands or attention of heads by those of a watched run, call by call.
 
-    what: `out`, `q`, `k` or `v`, kept under that name, or `attention` (keep="attention" or "probs"), which is
+    what: `out`, `q`, `k` or `v`, kept under that name, or `attention` (also `probs`; keep either), which is
     multiplied with this run's v. A record is found by address and call; runs of one picture serve any batch.
     Path patching is three of these: freeze all heads at one run's `out`, put the sender's `out` of the other run in,
     watch the receiver's `q`, and transplant that.
@@ -52,12 +53,15 @@ def transplant(record: Record, what: What = "out", heads: Heads = None) -> Edit:
     Counter({'blocks.3.attn': 1})
     """
 
+    if what not in WHAT:
+        raise EditError(f"no '{what}' to transplant", hint=f"one of {', '.join(WHAT)}")
+
     def change(call: Call) -> Call:
         if call.given is not None:
             return call
         reading = record[f"{call.site}[{call.index}]"]
         there = chosen_heads(call, heads)
-        if what == "attention":
+        if what in ("attention", "probs"):
             return call.with_rule(_rule(call, reading, there))
         other = reading[what]
         if what == "out":
