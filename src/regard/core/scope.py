@@ -126,14 +126,10 @@ class Listener:
 
     def around(self, site: str) -> list[nn.Module]:
         """The module at an address, and those that it is in, from the inside out."""
-        found = [self.model.get_submodule("")] if site == "(root)" else []
-        by_name = {name: key for key, name in self.names.items()}
-        modules = {id(module): module for module in self.model.modules()}
-        while site and site != "(root)":
-            if site in by_name:
-                found.append(modules[by_name[site]])
-            site = site.rpartition(".")[0]
-        return found
+        named = {self.names[id(module)]: module for module in self.model.modules()}
+        parts = site.split(".")
+        outwards = (".".join(parts[:n]) for n in range(len(parts), 0, -1))
+        return [named[name] for name in outwards if name in named]
 
     def serves_here(self) -> bool:
         here = threading.get_ident() == self.thread or self.everywhere
