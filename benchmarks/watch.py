@@ -2,6 +2,9 @@
 
     python benchmarks/watch.py           prints a table and writes benchmarks/results/watch.json
     python benchmarks/watch.py --quick   fewer rounds
+    python benchmarks/watch.py --peers   only the other libraries again
+
+TransformerLens 4 has no model of its own any more and reads language models of a hub: it is not among them.
 
 A ViT-S of two layers (random weights; cost does not depend on them) at 197, 1,370 and 4,097 tokens, one picture. All
 ways run in one process, in turn, on one thread, and are timed by the process's own CPU time, for machines are shared;
@@ -30,7 +33,7 @@ from torch import Tensor, nn
 
 import regard as rg
 
-HERE = Path(__file__).resolve().parent
+RESULTS = Path(__file__).resolve().parent / "results" / "watch.json"
 SIDES = {197: 224, 1370: 518, 4097: 896}  # tokens: side of the picture; patches of 16, 14 and 14
 FULL = ["entropy", "received", "distance"]
 
@@ -171,6 +174,24 @@ def nnsight_trace(tokens: int) -> Callable[[], object]:
     return run
 
 
+def prisma_cache(tokens: int) -> Callable[[], object]:
+    """ViT-Prisma's own ViT of the same size, which makes every matrix by hand, with a cache of the patterns."""
+    from vit_prisma.configs.HookedViTConfig import HookedViTConfig
+    from vit_prisma.models.base_vit import HookedViT
+
+    config = HookedViTConfig(
+        n_layers=2, d_model=384, d_head=64, n_heads=6, d_mlp=1536, n_classes=10, eps=1e-6,
+        image_size=SIDES[tokens], patch_size=16 if tokens == 197 else 14,
+    )  # fmt: skip
+    model, x = HookedViT(config).eval(), torch.randn(1, 3, SIDES[tokens], SIDES[tokens])
+
+    def run() -> object:
+        with torch.no_grad():
+            return model.run_with_cache(x, names_filter=lambda name: name.endswith("hook_pattern"))
+
+    return run
+
+
 def hf_watched(tokens: int) -> Callable[[], object]:
     model, x = hf_vit(tokens, "sdpa")
     return partial(watched, model, x, keep=FULL[:2])
@@ -181,6 +202,7 @@ PEERS: dict[str, Callable[[int], Callable[[], object]]] = {
     "watch, entropy mass": hf_watched,
     "eager output_attentions=True": hf_output_attentions,
     "nnsight, maps of eager saved": nnsight_trace,
+    "ViT-Prisma, run_with_cache of patterns": prisma_cache,
 }
 
 
@@ -259,8 +281,11 @@ def resident(which: str) -> float:
     return int(next(line for line in status.splitlines() if line.startswith(which)).split()[1]) / 1024
 
 
-def at(tokens: int, rounds: int) -> dict[str, Any]:
+def at(tokens: int, rounds: int, before: dict[str, Any] | None) -> dict[str, Any]:
+    """Everything at one size; only the peers again where the rest was measured before."""
     gate(tokens)
+    if before is not None:
+        return before | {"time": before["time"] | ratios(peers(tokens), rounds)}
     model, x = build(tokens)
     told = ratios({name: partial(run, model, x) for name, run in FORWARD.items()}, rounds)
     told |= ratios({name: partial(run, model, x) for name, run in BACKWARD.items()}, rounds)
@@ -272,6 +297,7 @@ def at(tokens: int, rounds: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--peers", action="store_true")
     parser.add_argument("--peak")
     parser.add_argument("--tokens", type=int, choices=SIDES)
     given = parser.parse_args()
@@ -279,19 +305,20 @@ def main() -> None:
     if given.peak:
         print(measure_peak(given.tokens, given.peak))
         return
+    known = json.loads(RESULTS.read_text()) if given.peers else {}
     found: dict[str, Any] = {
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
     }
     for tokens in [given.tokens] if given.tokens else SIDES:
         rounds = 5 if given.quick else {197: 41, 1370: 15, 4097: 7}[tokens]
-        found[str(tokens)] = at(tokens, rounds)
+        found[str(tokens)] = at(tokens, rounds, known.get(str(tokens)))
         print(f"\n{tokens} tokens: time over plain (quartiles), peak MiB")
         for name, (low, middle, high) in found[str(tokens)]["time"].items():
             memory = found[str(tokens)]["peak MiB"].get(name.removesuffix(", seconds"))
             shown = "" if memory is None else f"{memory:8.0f}"
             print(f"  {name:45} {middle:6.2f} ({low:.2f}-{high:.2f}) {shown}")
     if not given.tokens:
-        (HERE / "results" / "watch.json").write_text(json.dumps(found, indent=1) + "\n")
+        RESULTS.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

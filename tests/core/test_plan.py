@@ -95,7 +95,7 @@ def test_probes_of_gradients_are_not_read_in_the_forward() -> None:
     net = Attend()
     with rg.watch(net, keep=["gate_gradient", "entropy"]) as record:
         out = net(X)
-        with pytest.raises(CallError, match=r"'gate_gradient' at .* is filled in backward, which has not run yet"):
+        with pytest.raises(CallError, match=r"'gate_gradient' at .* is filled in backward, which has not come by here"):
             record["(root)"]["gate_gradient"]
         record.backward(out.sum(), retain_graph=True)
         first = record["(root)"]["gate_gradient"].clone()

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from regard.core.checkpoint import Checkpoint
 from regard.errors import CallError, EditError
 
 PerQuery = Float[Tensor, "b h q"]  # a number for each query row; blocks of rows are strung together
@@ -48,7 +49,7 @@ class Call:
     attention by hand, the matrix that it multiplies with v; then q and k are known only if it came
     from their product, and nothing is computed from them. given: the logits of such attention, while
     they are still logits (there is no v yet); logits_done: these have been edited.
-    dropout: the model's own, in training; probabilities are told without it.
+    dropout: the model's own, in training; probabilities are told without it. checkpoint: the one it is made in.
     """
 
     site: str
@@ -64,6 +65,7 @@ class Call:
     given: Float[Tensor, "b h q k"] | None = None
     logits_done: bool = False
     dropout: float = 0.0
+    checkpoint: Checkpoint | None = None
     on_logits: tuple[Callable[[Tensor, int], Tensor], ...] = ()
     rules: tuple[Rule, ...] = ()
     after: tuple[Callable[[Tensor], Tensor], ...] = ()

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import functools
 import inspect
-import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Any
 
 from torch import Tensor, nn
@@ -25,9 +24,6 @@ from regard.core.intercept import listening
 from regard.core.scope import Listener, Mechanisms
 from regard.core.select import Selection, matcher, no_match
 from regard.errors import EditError, context
-
-CHECKPOINT = "torch/utils/checkpoint.py"
-RECOMPUTING = frozenset({"backward", "unpack_hook"})  # the functions of that file that run a block again
 
 
 @dataclass(frozen=True, repr=False)
@@ -163,20 +159,14 @@ class Edited:
             if match(call.site):
                 with context(f"while editing {call.site}, call {call.index}, by {edit}"):
                     call = edit(call)
-        if call.given is None:
+        if call.given is None and not (call.checkpoint and call.checkpoint.again):
             self.sites[call.site] += 1
         return call
 
     def _note_checkpoint(self, call: Call) -> None:
         """A checkpointed call has to be seen twice: in the forward, and when backward computes it again."""
-        frame: FrameType | None = sys._getframe(1) if "torch.utils.checkpoint" in sys.modules else None
-        while frame is not None:
-            if frame.f_code.co_filename.replace("\\", "/").endswith(CHECKPOINT):
-                if frame.f_code.co_name in RECOMPUTING:
-                    self._checkpointed.discard(call.site)
-                    return
-                self._checkpointed.add(call.site)
-            frame = frame.f_back
+        if call.checkpoint is not None:
+            (self._checkpointed.discard if call.checkpoint.again else self._checkpointed.add)(call.site)
 
 
 def _key(select: Selection) -> Any:

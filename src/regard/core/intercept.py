@@ -22,6 +22,7 @@ from torch.overrides import TorchFunctionMode
 
 from regard.core.attend import attend
 from regard.core.call import Call
+from regard.core.checkpoint import checkpoint_around
 from regard.core.scope import Listener, Owner, Parsed, close_listener, open_listener, opened, owners
 from regard.core.track import SOFTMAXES, Logits, Product, Tracker
 from regard.errors import EditError, context
@@ -98,8 +99,9 @@ class Interceptor(TorchFunctionMode):
 
 def _serve(found: list[Owner], parsed: Parsed, run: Callable[[], Any]) -> Any:
     """Make a call: as the model does unless it is edited or its gradient is tapped; then let all look."""
-    indices = [one.listener.next_index(one.site) for one in found]
-    call = Call(site=found[0].site, index=indices[0], **parsed.fields)
+    around = checkpoint_around(sys._getframe(2))
+    indices, (checkpoint, *_) = zip(*(one.listener.next_call(one.site, around) for one in found), strict=True)
+    call = Call(site=found[0].site, index=indices[0], checkpoint=checkpoint, **parsed.fields)
     edited = False
     for one, index in zip(found, indices, strict=True):
         if one.listener.edit is not None and one.listener.wants(one.site):

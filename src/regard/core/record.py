@@ -77,8 +77,8 @@ class Reading:
         if name not in self.values:
             if name in self.in_backward:
                 raise CallError(
-                    f"'{name}' at {self.address} is filled in backward, which has not run yet",
-                    hint="record.backward(score), inside of the watch's block",
+                    f"'{name}' at {self.address} is filled in backward, which has not come by here",
+                    hint="record.backward(score), inside of the watch's block, with a score that depends on this call",
                 )
             kept = ", ".join(self.values) or "nothing"
             raise CallError(
@@ -125,7 +125,8 @@ class Record:
         if not self.taps:
             raise CallError(
                 "no call was tapped, so there is no gradient to take",
-                hint="watch(model, keep=[a probe that reads gradients]), run the model, then record.backward(score)",
+                hint="watch(model, keep=[a probe that reads gradients]), run the model, then record.backward(score); "
+                "with reentrant checkpoints, score.backward()",
             )
         for _, values in self.taps:
             for name in self.in_backward:

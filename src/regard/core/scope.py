@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from regard.core.call import Call, Tap
+from regard.core.checkpoint import Checkpoint
 from regard.core.track import Product, Softmax
 from regard.errors import CallError
 from regard.layout import Windows
@@ -115,6 +116,7 @@ class Listener:
         self.ran = self.ran_elsewhere = False
         self.softmaxes: list[tuple[str, Softmax]] = []
         self.count: Counter[str] = Counter()
+        self.checkpointed: dict[tuple[int, str], list[int]] = {}
         self.lock = threading.Lock()
 
     def name_of(self, module: nn.Module) -> str | None:
@@ -150,11 +152,24 @@ class Listener:
                 stacklevel=4,
             )
 
-    def next_index(self, site: str) -> int:
-        """Which call of its site this is; counted under a lock, for replicas run at the same time."""
+    def next_call(self, site: str, checkpoint: Checkpoint | None) -> tuple[int, Checkpoint | None]:
+        """Which call of its site this is; counted under a lock, for replicas run at the same time.
+
+        One that is made again has the number that it had; where the first was not seen, it is a call like others.
+        """
         with self.lock:
-            self.count[site] += 1
-            return self.count[site] - 1
+            made = self.checkpointed.setdefault((checkpoint.key, site), []) if checkpoint else []
+            if checkpoint is not None and checkpoint.again:
+                if not made:
+                    return self._count(site), None
+                made.append(made.pop(0))  # in turn, and from the first one again the next time
+                return made[-1], checkpoint
+            made.append(self._count(site))
+            return made[-1], checkpoint
+
+    def _count(self, site: str) -> int:
+        self.count[site] += 1
+        return self.count[site] - 1
 
     @property
     def uncovered(self) -> Counter[str]:

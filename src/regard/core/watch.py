@@ -43,6 +43,7 @@ class Watch:
             threads=threads,
         )  # fmt: skip
         self._tapped: dict[tuple[str, int], dict[str, Tensor]] = {}
+        self._later: dict[tuple[str, int], dict[str, Tensor]] = {}  # of reentrant checkpoints
         self._stack, self._entered = ExitStack(), False
 
     def __enter__(self) -> Record:
@@ -66,6 +67,8 @@ class Watch:
             raise no_match(self.selection, self.record.seen)
 
     def _observe(self, call: Call, out: Tensor, product: Tensor) -> None:
+        if call.checkpoint and call.checkpoint.again:
+            return  # it was read when it was made first
         self.record.seen.append(call.site)
         if not self._match(call.site):
             return
@@ -115,13 +118,19 @@ class Watch:
         """Where the gradient of a chosen call goes: into totals that become the reading's values in backward."""
         if not self._match(call.site):
             return None
+        if call.checkpoint and call.checkpoint.again and (call.site, call.index) not in self._later:
+            return Tap(torch.zeros((), device=call.values.device, requires_grad=True), _nothing)  # the first has it
+        if not torch.is_grad_enabled() and call.checkpoint:  # reentrant: torch makes the graph in backward
+            self._later[call.site, call.index] = self._tapped[call.site, call.index] = {}
+            return None
         if not torch.is_grad_enabled():
             raise CallError(
                 f"{', '.join(self.plan.by_gradient)} read gradients, and {call.site} runs without them",
-                hint="run it outside of torch.no_grad() and inference_mode; checkpoints with use_reentrant=False",
+                hint="run it outside of torch.no_grad() and inference_mode",
             )
         grid, windows = self._place(call)
-        values = self._tapped[call.site, call.index] = {}
+        values = self._later.get((call.site, call.index), {})
+        self._tapped[call.site, call.index] = values
         facts = call.without_tensors()
         totals: dict[str, Total] = {}
 
@@ -137,6 +146,10 @@ class Watch:
         leaf = torch.zeros((), device=call.values.device, requires_grad=True)
         self.record.taps.append((leaf, values))
         return Tap(leaf, reduce)
+
+
+def _nothing(rows: Rows, gradient: Tensor) -> None:
+    """What the tap of a call that is made again hands on."""
 
 
 def _size(count: int) -> str:
