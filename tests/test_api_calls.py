@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import regard as rg
-from regard.errors import LayoutError
+from regard.errors import EditError, LayoutError
 
 
 @pytest.fixture(scope="module")
@@ -70,3 +70,27 @@ def test_inputs_may_be_lists_mappings_or_functions(vit: nn.Module, x: Tensor) ->
     assert by_function.title.endswith("(by a real forward)")
     with pytest.raises(LayoutError, match="got int"):
         rg.sites(vit, 3)  # type: ignore[arg-type]
+
+
+def test_a_name_in_a_models_place_is_refused(x: Tensor) -> None:
+    for verb in (
+        lambda: rg.watch("dinov2-small"),
+        lambda: rg.edit("dinov2-small", rg.edits.temperature(2.0)),
+        lambda: rg.sites("dinov2-small", x),
+        lambda: rg.audit("dinov2-small", x),
+        lambda: rg.explain("dinov2-small", x),
+    ):
+        with pytest.raises(
+            LayoutError, match=r"a model is an nn.Module, got str\n  try: regard.model\('dinov2-small'\)"
+        ):
+            verb()
+
+
+def test_an_empty_mapping_of_edits_is_refused(vit: nn.Module) -> None:
+    with pytest.raises(EditError, match="an empty mapping edits nothing"):
+        rg.edit(vit, {})
+
+
+def test_a_model_without_attention_is_told_of() -> None:
+    table = rg.sites(nn.Flatten(), torch.zeros(1, 3, 8, 8))
+    assert (table.rows, table.title) == ((), "attention sites of Flatten: none seen; regard.audit counts what ran")

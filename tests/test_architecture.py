@@ -46,7 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__init__": {"api", "api_calls", "api_heads", "atlas", "errors", "layout", "results", "core"} | FAMILIES,
 }
 # A family is found by name through the registry; nobody above imports one directly.
-MAX_FILE, MAX_FUNCTION, MAX_CORE = 400, 60, 2160
+MAX_FILE, MAX_FUNCTION, MAX_CORE = 400, 60, 2170
 
 
 def room(path: Path) -> str:

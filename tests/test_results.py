@@ -377,3 +377,12 @@ def test_plots_need_no_pyplot_and_open_no_figure() -> None:
 def test_the_public_names_are_these_classes() -> None:
     assert (rg.Map, rg.Parts, rg.Score, rg.Table, rg.load) == (Map, Parts, Score, Table, load)
     assert set(Result.kinds) >= {"Map", "Parts", "Score", "Table"}
+
+
+def test_tables_are_sorted_by_a_column() -> None:
+    table = Table(("name", "n"), (("a", 2.0), ("b", None), ("c", float("nan")), ("d", 3.0), ("e", 1.0)))
+    assert table.sort("n").column("name") == ["e", "a", "d", "b", "c"]
+    assert table.sort("n", descending=True).column("name") == ["d", "a", "e", "b", "c"]
+    assert table.sort("name", descending=True).column("name")[0] == "e"
+    with pytest.raises(LayoutError, match="numbers and words, which have no order"):
+        Table(("x",), ((1,), ("b",))).sort("x")

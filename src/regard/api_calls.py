@@ -45,7 +45,9 @@ def watch(
     """
     from regard.core.watch import Watch
     from regard.mechanisms import ALL
+    from regard.subjects.forward import check_model
 
+    check_model(model)
     return Watch(model, ALL, select, keep, sample=sample, threads=threads, limit=limit)
 
 
@@ -69,7 +71,9 @@ def edit(
     """
     from regard.core.edit import Edited
     from regard.mechanisms import ALL
+    from regard.subjects.forward import check_model
 
+    check_model(model)
     return Edited(model, ALL, edits, select, threads=threads)
 
 
@@ -88,15 +92,16 @@ def sites(model: nn.Module, x: Inputs) -> Table:
     """
     from regard.mechanisms import ALL
     from regard.mechanisms.survey import survey
-    from regard.subjects.forward import untouched
+    from regard.subjects.forward import check_model, untouched
 
+    check_model(model)
     with untouched(model):
         found, real = survey(model, x, ALL)
     rows = tuple(
         (s.address, s.kind, s.path, s.heads, s.queries, s.keys, s.grid, s.calls, round(s.bytes / 2**20, 1), s.gives)
         for s in found
     )
-    how = " (by a real forward)" if real else ""
+    how = (" (by a real forward)" if real else "") + ("" if rows else ": none seen; regard.audit counts what ran")
     return Table(
         columns=("address", "kind", "path", "heads", "queries", "keys", "grid", "calls", "maps MiB", "gives"),
         rows=rows,
@@ -116,8 +121,9 @@ def audit(model: nn.Module, x: Inputs) -> Table:
     """
     from regard.mechanisms import ALL
     from regard.mechanisms.survey import audit as counted
-    from regard.subjects.forward import untouched
+    from regard.subjects.forward import check_model, untouched
 
+    check_model(model)
     with untouched(model):
         found = counted(model, x, ALL)
     ops = tuple((f"dispatched: {name}", count) for name, count in sorted(found.dispatched.items()))

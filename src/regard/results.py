@@ -247,6 +247,19 @@ class Table(Result):
         at = self.columns.index(name)
         return [row[at] for row in self.rows]
 
+    def sort(self, name: str, *, descending: bool = False) -> Table:
+        """The rows in the order of a column; those without a value there come last."""
+        keys = self.column(name)
+        empty = [at for at, key in enumerate(keys) if key is None or key != key]
+        full = [at for at in range(len(keys)) if at not in set(empty)]
+        try:
+            full.sort(key=keys.__getitem__, reverse=descending)
+        except TypeError as error:
+            raise LayoutError(
+                f"column '{name}' holds numbers and words, which have no order", hint="another column"
+            ) from error
+        return dataclasses.replace(self, rows=tuple(self.rows[at] for at in full + empty))
+
     def numbers(self) -> Array:
         """The cells after the first column, as floats `[rows, columns - 1]`; None is NaN, words are refused."""
         for row in self.rows:

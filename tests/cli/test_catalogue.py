@@ -101,7 +101,7 @@ def test_listing_imports_no_torch() -> None:
 
 @pytest.mark.parametrize("arguments", [["list"], ["card", "tokencut"], ["papers", "--cited"], ["papers", "--help"]])
 def test_no_line_is_wider_than_80_columns(arguments: list[str]) -> None:
-    done = run(*arguments)
+    done = run(*arguments, columns=80)
     assert done.returncode == 0
     assert done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80

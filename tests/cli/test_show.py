@@ -9,7 +9,7 @@ from os import terminal_size
 import pytest
 from typer import rich_utils
 
-from regard.cli.show import WIDTH, console, flow, narrow_help, write_error, write_json, write_table
+from regard.cli.show import console, flow, narrow_help, write_error, write_json, write_table
 from regard.results import Table
 
 LONG = "a title of many words that goes on and on and would not fit into the terminal by a wide margin"
@@ -45,14 +45,14 @@ def test_a_table_as_json_is_its_own_dict(capsys: pytest.CaptureFixture[str]) -> 
     assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(TABLE.to_dict()))
 
 
-@pytest.mark.parametrize("columns", [200, 80, 50])
+@pytest.mark.parametrize("columns", [100, 80, 50])
 def test_a_table_cuts_one_column_and_shows_the_others_whole(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
     write_table(TABLE, as_json=False, squeeze="title")
     lines = capsys.readouterr().out.splitlines()
-    assert max(map(len, lines)) <= min(columns, WIDTH)
+    assert max(map(len, lines)) <= columns
     row = next(line for line in lines if line.startswith("vit"))
     assert row.rstrip().endswith("2021")
     assert "…" in row

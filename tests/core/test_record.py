@@ -73,3 +73,15 @@ def test_reprs_are_one_line(tiny_vit: Any) -> None:
     assert "calls, " in repr(record)
     assert "\n" not in repr(record) + repr(record.readings[0])
     assert repr(record.readings[0]).endswith("q entropy)")
+
+
+def test_calls_are_found_by_address_place_or_pattern() -> None:
+    record = Record([reading("blocks.0.attn"), reading("blocks.1.attn"), reading("blocks.1.attn", index=1)])
+    assert record[1].address == "blocks.1.attn"
+    assert record[-1].address == "blocks.1.attn[1]"
+    assert "blocks.0.attn" in record
+    assert "blocks.0.attn[0]" in record
+    assert "blocks.2.attn" not in record
+    assert 0 not in record
+    with pytest.raises(SiteError, match=r"the record has 3\n  try: record.select\('blocks.\*'\) gives a list"):
+        record["blocks.*"]

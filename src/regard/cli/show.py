@@ -1,4 +1,4 @@
-"""Terminal output: at most 80 columns, tables as rich draws them, JSON as it is."""
+"""Terminal output: text of at most 80 columns, tables as wide as the terminal, JSON as it is."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 WIDTH = 80
 
 
-def console() -> Console:
-    """A console on stdout of at most 80 columns."""
+def console(*, table: bool = False) -> Console:
+    """A console on stdout of at most 80 columns; for a table, of all that the terminal (or COLUMNS) has."""
     from rich.console import Console
 
     wide = Console()
-    return Console(width=min(WIDTH, wide.width), highlight=False)
+    return Console(width=wide.width if table else min(WIDTH, wide.width), highlight=False)
 
 
 def write_json(data: Any) -> None:
@@ -55,7 +55,7 @@ def write_table(table: Table, *, as_json: bool, squeeze: str = "") -> None:
     from rich.markup import escape
     from rich.table import Table as Drawn
 
-    screen = console()
+    screen = console(table=True)
     cells = [tuple("" if cell is None else str(cell) for cell in row) for row in table.rows]
     widths = [max(map(len, column)) for column in zip(table.columns, *cells, strict=True)]
     if squeeze in table.columns:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from regard import api, api_calls
-from regard.cli.show import write_table
+from regard.cli.show import console, write_table
 from regard.results import Table
 
 TOLD = ("address", "kind", "path", "heads", "queries", "keys", "grid", "calls")  # what fits a terminal
@@ -35,6 +35,9 @@ def sites(
         write_table(api_calls.audit(made, x), as_json=json, squeeze="what")
         return
     table = api_calls.sites(made, x)
+    if not table.rows and not json:
+        console().print(table.title)
+        return
     write_table(table if json else short(table), as_json=json, squeeze="address")
 
 

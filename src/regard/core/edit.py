@@ -107,6 +107,8 @@ class Edited:
                 f"a mapping says where each edit acts, and select={select!r} says it again",
                 hint="either {address: edit}, or one edit and an address",
             )
+        if isinstance(edits, Mapping) and not edits:
+            raise EditError("an empty mapping edits nothing", hint="{address: edit}, or one edit and an address")
         chosen: Mapping[Any, Any] = edits if isinstance(edits, Mapping) else {_key(select): edits}
         self._chosen = [(selection, matcher(selection), as_edit(edit)) for selection, edit in chosen.items()]
         self.sites: Counter[str] = Counter()

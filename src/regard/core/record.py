@@ -110,11 +110,20 @@ class Record:
     def __len__(self) -> int:
         return len(self.readings)
 
-    def __getitem__(self, address: str) -> Reading:
+    def __contains__(self, address: object) -> bool:
+        return any(address in (r.address, f"{r.site}[{r.index}]") for r in self.readings)
+
+    def __getitem__(self, address: str | int) -> Reading:
+        """The reading of a call, by address or by its place in the record."""
+        if isinstance(address, int):
+            return self.readings[address]
         for reading in self.readings:
             if address in (reading.address, f"{reading.site}[{reading.index}]"):
                 return reading
-        raise no_match(address, (r.address for r in self.readings))
+        missing = no_match(address, (r.address for r in self.readings), has="the record has")
+        if set("*?{") & set(address):
+            missing.hint = f"record.select({address!r}) gives a list; [...] is one call's address"
+        raise missing
 
     def backward(self, score: Tensor, *, retain_graph: bool = False) -> None:
         """Fill what gradient probes keep: d score / d probs of every tapped call, reduced on the way.

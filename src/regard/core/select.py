@@ -40,7 +40,7 @@ def matcher(selection: Selection) -> Callable[[str], bool]:
     return lambda address: any(fnmatchcase(address, p) for p in spelled)
 
 
-def no_match(selection: Selection, known: Iterable[str], reason: str = "") -> SiteError:
+def no_match(selection: Selection, known: Iterable[str], reason: str = "", *, has: str = "the model has") -> SiteError:
     """The refusal when nothing was selected, naming the closest addresses."""
     addresses = list(dict.fromkeys(known))
     if not addresses:
@@ -48,6 +48,6 @@ def no_match(selection: Selection, known: Iterable[str], reason: str = "") -> Si
         return SiteError(f"no site matches {selection!r}: {why}", hint="regard.sites(model, x) lists what was seen")
     close = get_close_matches(str(selection), addresses, n=3, cutoff=0.3) or addresses[-3:]
     return SiteError(
-        f"no site matches {selection!r}; the model has {len(addresses)}",
+        f"no site matches {selection!r}; {has} {len(addresses)}",
         hint=", ".join(f"'{c}'" for c in close) + ", or regard.sites(model, x)",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -14,7 +15,36 @@ from regard.errors import EditError
 Heads = int | Sequence[int] | Tensor | None  # indices or a bool mask; None: all
 Tokens = Sequence[int] | Tensor | None  # indices, or a bool mask; None: all
 
+Numbers = float | Sequence[float] | Tensor  # one for all chosen heads, or one for each
+
 PerHeadGain = Float[Tensor, "1 h 1 1"]
+
+
+def numbers(given: object, what: str) -> float | Tensor:
+    """One number, or a tensor of them, of what an edit was given as its `what`."""
+    if isinstance(given, Tensor) or (isinstance(given, float | int) and not isinstance(given, bool)):
+        return given
+    try:
+        if isinstance(given, bool):
+            raise TypeError("true or false is no number")
+        return torch.tensor(given, dtype=torch.float64)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise EditError(f"a {what} of {given!r}", hint="one number, or one for each chosen head") from error
+
+
+def above_zero(given: object, what: str, hint: str) -> float | Tensor:
+    """The same, where all of them have to be finite and above 0."""
+    made = numbers(given, what)
+    ends = (float(made.detach().min()), float(made.detach().max())) if isinstance(made, Tensor) else (made, made)
+    for end in ends:
+        if not 0 < end < math.inf:
+            raise EditError(f"a {what} of {end}", hint=hint)
+    return made
+
+
+def shown(given: float | Tensor) -> float | list[int]:
+    """How an edit's name tells its numbers."""
+    return list(given.shape) if isinstance(given, Tensor) else given
 
 
 def on_heads(call: Call, heads: Heads, value: float | Tensor, otherwise: float) -> PerHeadGain:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
-from torch import Tensor
 
 from regard.core.call import Call
 from regard.core.edit import Edit
-from regard.edits._shared import Heads, Tokens, chosen_heads, members, on_heads, told
-from regard.errors import EditError
+from regard.edits._shared import Heads, Numbers, Tokens, above_zero, chosen_heads, members, on_heads, shown, told
 from regard.registry import method
 
 
@@ -23,7 +19,7 @@ from regard.registry import method
     differs="a gain on the weights, so log gain on the logits, instead of alpha |s|; any keys, queries, heads",
     unit="logits",
 )
-def emphasize(keys: Tokens, gain: float | Tensor, queries: Tokens = None, heads: Heads = None) -> Edit:
+def emphasize(keys: Tokens, gain: Numbers, queries: Tokens = None, heads: Heads = None) -> Edit:
     """Multiply attention on chosen keys by a gain and renormalise each row.
 
     p_ij <- gain p_ij / sum_k gain_k p_ik, which is s_ij + log gain before the softmax: a closed form. A tensor holds
@@ -36,14 +32,11 @@ def emphasize(keys: Tokens, gain: float | Tensor, queries: Tokens = None, heads:
     >>> rg.edits.emphasize(keys=range(1, 50), gain=2.0)
     emphasize(2.0)
     """
-    smallest = gain if isinstance(gain, float | int) else float(gain.detach().min())
-    if not smallest > 0 or math.isinf(smallest):
-        raise EditError(f"a gain of {smallest}", hint="above 0; edits.knockout takes all attention away")
+    by = above_zero(gain, "gain", "above 0; edits.knockout takes all attention away")
 
     def change(call: Call) -> Call:
         there = members(call, queries, "query")[:, None] & members(call, keys, "key") & chosen_heads(call, heads)
-        added = on_heads(call, heads, gain, 1.0).log()
+        added = on_heads(call, heads, by, 1.0).log()
         return call.biased(torch.where(there, added, torch.zeros_like(added)))
 
-    shown = gain if isinstance(gain, float | int) else list(gain.shape)
-    return Edit(f"emphasize({shown}{told(heads)})", change)
+    return Edit(f"emphasize({shown(by)}{told(heads)})", change)

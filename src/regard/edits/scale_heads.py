@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-
 from regard.core.edit import Edit
-from regard.edits._shared import Heads, on_heads, told
+from regard.edits._shared import Heads, Numbers, numbers, on_heads, shown, told
 from regard.registry import method
 
 
@@ -18,7 +16,7 @@ from regard.registry import method
     differs="none",
     unit="output",
 )
-def scale_heads(gain: float | Tensor, heads: Heads = None) -> Edit:
+def scale_heads(gain: Numbers, heads: Heads = None) -> Edit:
     """Multiply the output of heads by a gain; attention itself stays as it is.
 
     o_h <- gain_h o_h. A tensor holds one gain for each of `heads` and may require a gradient: that of the
@@ -31,7 +29,8 @@ def scale_heads(gain: float | Tensor, heads: Heads = None) -> Edit:
     >>> rg.edits.scale_heads(0.5, heads=[2])
     scale_heads(0.5, heads=[2])
     """
+    by = numbers(gain, "gain")
     return Edit(
-        f"scale_heads({gain if isinstance(gain, float | int) else list(gain.shape)}{told(heads)})",
-        lambda call: call.then(lambda out: (out * on_heads(call, heads, gain, 1.0)).to(out.dtype)),
+        f"scale_heads({shown(by)}{told(heads)})",
+        lambda call: call.then(lambda out: (out * on_heads(call, heads, by, 1.0)).to(out.dtype)),
     )

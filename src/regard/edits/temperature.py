@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import math
-
-from torch import Tensor
-
 from regard.core.edit import Edit
-from regard.edits._shared import Heads, on_heads, told
-from regard.errors import EditError
+from regard.edits._shared import Heads, Numbers, above_zero, on_heads, shown, told
 from regard.registry import method
 
 
@@ -21,7 +16,7 @@ from regard.registry import method
     differs="any heads, and any tau for each",
     unit="logits",
 )
-def temperature(tau: float | Tensor, heads: Heads = None) -> Edit:
+def temperature(tau: Numbers, heads: Heads = None) -> Edit:
     """Divide the logits of heads by tau: below 1 sharpens, above 1 flattens.
 
     p = softmax(s / tau). Closed form: queries (and the bias) are divided, the fused kernel is kept.
@@ -33,10 +28,8 @@ def temperature(tau: float | Tensor, heads: Heads = None) -> Edit:
     >>> rg.edits.temperature(0.5)
     temperature(0.5)
     """
-    smallest = tau if isinstance(tau, float | int) else float(tau.detach().min())
-    if not smallest > 0 or math.isinf(smallest):
-        raise EditError(f"a temperature of {smallest}", hint="above 0; edits.uniform is what an infinite one tends to")
-    shown = tau if isinstance(tau, float | int) else list(tau.shape)
+    by = above_zero(tau, "temperature", "above 0; edits.uniform is what an infinite one tends to")
     return Edit(
-        f"temperature({shown}{told(heads)})", lambda call: call.scaled(on_heads(call, heads, 1.0 / tau, 1.0).flatten())
+        f"temperature({shown(by)}{told(heads)})",
+        lambda call: call.scaled(on_heads(call, heads, 1.0 / by, 1.0).flatten()),
     )

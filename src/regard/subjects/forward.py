@@ -25,15 +25,23 @@ class Subject:
     classes: Sequence[str] = ()
 
 
-def check_pictures(model: nn.Module, x: object) -> None:
-    """Refuse what a model would answer with a traceback: no tensor, no batch axis, another type."""
+def check_model(model: object) -> nn.Module:
+    """Refuse a name, path or function in a model's place."""
+    if not isinstance(model, nn.Module):
+        hint = f"regard.model({model!r})" if isinstance(model, str) else "any nn.Module, or regard.model(name)"
+        raise LayoutError(f"a model is an nn.Module, got {type(model).__name__}", hint=hint)
+    return model
+
+
+def check_pictures(model: object, x: object) -> None:
+    """Refuse what a model would answer with a traceback: no module, no tensor, no batch axis, another type."""
+    first = next(check_model(model).parameters(), None)
     if not isinstance(x, Tensor):
         raise LayoutError(
             f"pictures are a tensor [B, C, H, W], got {type(x).__name__}", hint="x = regard.image(path, like=model)"
         )
     if x.ndim == 3 and x.shape[0] in (1, 3):
         raise LayoutError(f"one picture {list(x.shape)} without a batch axis", hint="x[None]")
-    first = next(model.parameters(), None)
     if first is not None and x.is_floating_point() and x.dtype != first.dtype:
         raise LayoutError(f"pictures in {x.dtype}, the model in {first.dtype}", hint=f"x.to({first.dtype})")
 
