@@ -64,10 +64,14 @@ def image(source: Source, *, like: nn.Module | None = None, patches: int = 576) 
 def _subject(model: nn.Module, x: Tensor) -> Subject:
     from regard.mechanisms import ALL
     from regard.models.facts import facts_of
+    from regard.subjects.baseline import UNKNOWN
     from regard.subjects.forward import Subject, check_pictures
 
     check_pictures(model, x)
-    return Subject(model, x, ALL, facts_of(model).classes)
+    facts = facts_of(model)
+    assumed = any("mean and standard deviation" in one for one in facts.assumed)  # then its scale is not known
+    ends = tuple(tuple((level - m) / s for m, s in zip(facts.mean, facts.std, strict=True)) for level in (0.0, 1.0))
+    return Subject(model, x, ALL, facts.classes, UNKNOWN if assumed else (ends[0], ends[1]))
 
 
 def _check_map(given: object) -> None:

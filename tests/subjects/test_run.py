@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import regard as rg
-from regard.errors import LayoutError
+from regard.errors import LayoutError, MethodError
 from regard.mechanisms import ALL
 from regard.registry import find
 from regard.subjects import run
@@ -76,3 +76,14 @@ def test_discover_takes_features_without_the_prefix() -> None:
     np.testing.assert_allclose(got.values, slow.values.numpy())
     assert got.site == "v at blocks.1.attn"
     assert got.settings == {"components": 3, "features": "v"}
+
+
+def test_a_contrast_is_explained_and_not_scored_as_a_class() -> None:
+    model = PlantedCNN()
+    heat = rg.explain(model, X[:1], method="gradcam", target="1 vs 2")
+    assert (heat.target, heat.target_index) == ("class 1 vs class 2", None)
+    sides = [rg.explain(model, X[:1], method="gradcam", target=t).values for t in (1, 2)]
+    np.testing.assert_allclose(heat.values, sides[0] - sides[1], rtol=1e-4, atol=1e-6)
+    with pytest.raises(MethodError, match="explains 'class 1 vs class 2', and scores are of one class"):
+        rg.score(heat, model, X[:1], orders=2)
+    assert rg.score(heat, model, X[:1], target=1, orders=2).target == "class 1"

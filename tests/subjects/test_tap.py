@@ -9,10 +9,10 @@ from torch import nn
 
 import regard as rg
 from regard.core.scope import Mechanisms
-from regard.errors import CallError
+from regard.errors import CallError, SiteError
 from regard.layout import Grid
 from regard.mechanisms import ALL
-from regard.subjects.tap import Place, auto_place, block_of, channels_last, tap
+from regard.subjects.tap import Place, auto_place, auto_places, block_of, channels_last, places_at, put, tap, taps
 from regard.testing.planted import PlantedCNN, PlantedViT, planted_pictures
 
 X = planted_pictures([(2, 5), (6, 6)], dtype=torch.float64)
@@ -158,3 +158,65 @@ def test_models_without_a_map_are_refused() -> None:
 def test_block_of() -> None:
     assert block_of("blocks.11.attn") == "blocks.11"
     assert block_of("attn") == "attn"
+
+
+def test_depths_are_blocks_or_sizes() -> None:
+    vit = [str(p) for p in auto_places(PlantedViT().double(), ALL, X)]
+    assert vit == ["blocks.0", "blocks.1"]
+    cnn = rg.model("random:resnet18")
+    assert [str(p) for p in auto_places(cnn, ALL, torch.zeros(1, 3, 64, 64))] == [
+        "act1", "layer1", "layer2", "layer3", "layer4",
+    ]  # fmt: skip
+    with torch.random.fork_rng(devices=[]):
+        flat = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 2)).double()
+    with pytest.raises(CallError, match="no layer of this model has an output"):
+        auto_places(flat, ALL, X)
+
+
+def test_several_places_are_tapped_in_one_run() -> None:
+    model = PlantedCNN().double()
+    places = places_at("{stem,features}", model, ALL, X)
+    together, _ = taps(model, X, places, class_one)
+    for place, layer in zip(places, together, strict=True):
+        alone, _ = tap(model, X, place, class_one)
+        torch.testing.assert_close(layer.values, alone.values)
+        torch.testing.assert_close(layer.gradient, alone.gradient)
+    with pytest.raises(SiteError, match="stam"):
+        places_at("stam", model, ALL, X)
+
+
+def test_a_tapped_layer_may_be_written_over() -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Conv2d(3, 4, 4, 4), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(256, 3)).double()
+    layer, _ = tap(model, X, Place("0", at_input=False), class_one)
+    torch.testing.assert_close(layer.values, model[0](X).detach())
+    assert layer.values.min() < 0
+    weights = model[3].weight[1].view(4, 8, 8)
+    torch.testing.assert_close(layer.gradient, (weights * (layer.values > 0)).detach())
+
+
+@pytest.mark.parametrize(
+    ("site", "block"),
+    [
+        ("blocks.11.attn", "blocks.11"),
+        ("vit.encoder.layer.3.attention.attention", "vit.encoder.layer.3"),
+        ("layers.0.blocks.1.attn", "layers.0.blocks.1"),
+        ("encoder.layers.encoder_layer_4.self_attention", "encoder.layers.encoder_layer_4"),
+        ("pool.attn", "pool"),
+        ("attn", "attn"),
+    ],
+)
+def test_the_block_is_what_the_last_number_counts(site: str, block: str) -> None:
+    assert block_of(site) == block
+
+
+def test_values_are_put_where_they_came_from() -> None:
+    generator = torch.Generator().manual_seed(0)
+    values = torch.randn(2, 4, 3, 5, generator=generator)
+    assert put(values, torch.zeros(2, 4, 3, 5), Place("a", at_input=False)) is values
+    assert torch.equal(put(values, torch.zeros(2, 3, 5, 4), Place("a", at_input=False)), values.permute(0, 2, 3, 1))
+    running = torch.randn(2, 16, 4, generator=generator)
+    tokens = put(values, running, Place("a", at_input=False, grid=Grid(3, 5, prefix=1)))
+    assert torch.equal(tokens[:, :1], running[:, :1])
+    assert torch.equal(tokens[:, 1:].mT.unflatten(2, (3, 5)), values)

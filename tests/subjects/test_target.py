@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import dataclasses
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -58,6 +60,75 @@ def test_class_scores_in_whatever_models_return(output: object) -> None:
 def test_what_is_no_class_scores(output: object, told: str) -> None:
     with pytest.raises(LayoutError, match=f"the model returns {told}"):
         logits_of(output)
+
+
+def test_a_contrast_is_a_difference_of_logits() -> None:
+    got = choose("tiger cat vs espresso", LOGITS, CLASSES)
+    assert (got.index, got.label) == ((), "tiger cat vs espresso")
+    assert got.of(LOGITS).tolist() == [1.0, -1.0]
+    assert choose("1 vs. 3", LOGITS, ()).of({"logits": LOGITS}).tolist() == [1.0, -1.0]
+    sides = choose("tiger cat or egyptian cat vs tench", LOGITS, CLASSES).of(LOGITS)
+    torch.testing.assert_close(sides, LOGITS[:, 1:3].exp().sum(1).log() - LOGITS[:, 0])
+
+
+def test_a_group_is_log_sum_exp() -> None:
+    for goal in (("tiger cat", 3), "tiger cat or espresso", (1, 3, -1)):
+        got = choose(goal, LOGITS, CLASSES)
+        torch.testing.assert_close(got.of(LOGITS), LOGITS[:, [1, 3]].exp().sum(1).log())
+        assert got.label == "tiger cat or espresso"
+    assert choose(("espresso",), LOGITS, CLASSES) == Target((3, 3), "espresso")
+
+
+def test_a_class_whose_name_reads_like_a_contrast_is_a_class() -> None:
+    assert choose("Kramer vs Kramer", LOGITS[:, :2], ("Kramer vs Kramer", "other")).index == (0, 0)
+
+
+@dataclasses.dataclass
+class Found:
+    """What a detector might return."""
+
+    boxes: torch.Tensor
+    scores: torch.Tensor
+
+
+@pytest.mark.parametrize(
+    ("output", "selector"),
+    [
+        ({"heads": {"age": LOGITS}}, lambda o: o["heads"]["age"][:, 1]),
+        ((None, LOGITS), lambda o: o[1][:, 1]),
+        (Found(LOGITS[:, :4], LOGITS), lambda o: o.scores[:, 1]),
+        ([{"boxes": LOGITS, "scores": row} for row in LOGITS], lambda o: torch.stack([one["scores"][1] for one in o])),
+    ],
+)
+def test_a_function_selects_from_any_output(output: Any, selector: Any) -> None:
+    got = choose(selector, output, ())
+    assert got.of(output).tolist() == [3.0, 1.0]
+    assert got.label == "function of the output"
+
+
+@pytest.mark.parametrize("output", [LOGITS, SimpleNamespace(image_embeds=LOGITS), {"pooler_output": LOGITS}])
+def test_an_embedding_is_matched_by_its_cosine(output: object) -> None:
+    wanted = torch.tensor([1.0, 0.0, 2.0, -1.0])
+    got = choose(wanted, output, ())
+    slow = [float(row @ wanted / row.norm() / wanted.norm()) for row in LOGITS]
+    assert got.of(output).tolist() == pytest.approx(slow)
+    each = choose(LOGITS.flip(0), output, ())
+    doubled = torch.cat([LOGITS, LOGITS])
+    assert each.of(doubled).tolist() == pytest.approx([float(torch.cosine_similarity(*LOGITS, dim=0))] * 4)
+
+
+def test_goals_that_are_none() -> None:
+    with pytest.raises(MethodError, match=r"an embedding \[3\] to match, and the model's are \[2, 4\]"):
+        choose(torch.zeros(3), LOGITS, ())
+    with pytest.raises(MethodError, match="a group of no classes"):
+        choose((), LOGITS, ())
+    with pytest.raises(MethodError, match="contrasts 3 things"):
+        choose("0 vs 1 vs 2", LOGITS, ())
+    with pytest.raises(LayoutError, match=r"function of the output gives \[2, 4\], not one number"):
+        choose(lambda o: o, LOGITS, ()).of(LOGITS)
+    with pytest.raises(MethodError, match="'0 vs 1' is no single class") as caught:
+        Target((), "0 vs 1", lambda o: o).pick(LOGITS)
+    assert "target=INDEX" in caught.value.hint
 
 
 @pytest.mark.parametrize("goal", [1.5, [1, 2], True])

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from regard.errors import LayoutError, MethodError
 from regard.layout import Grid
 from regard.progress import track
+from regard.subjects.baseline import baseline_picture
 
 Score = Callable[[Tensor], Tensor]  # pictures [N, 3, H, W] -> the target's probability [N]
 BASELINES = ("blur", "mean")
@@ -87,19 +88,6 @@ def make_bank(forward: Score, x: Tensor, grid: Grid, draw: Draw) -> OrderBank:
     scores = removal_scores(forward, x, replaced, grid, drawn, removed)
     whole = float(scores[0, 0]) if len(scores) else float(forward(x)[0])
     return OrderBank(x, replaced, grid, removed, scores, whole, draw)
-
-
-def baseline_picture(x: Tensor, baseline: str) -> Tensor:
-    """What stands in for removed cells: the picture blurred beyond recognition, or its mean colour."""
-    if baseline == "mean":
-        return x.mean((-2, -1), keepdim=True).expand_as(x)
-    sigma = max(x.shape[-2:]) / 20
-    offsets = torch.arange(-round(3 * sigma), round(3 * sigma) + 1, dtype=x.dtype, device=x.device)
-    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
-    kernel = (kernel / kernel.sum()).expand(x.shape[1], 1, 1, -1)
-    pad = len(offsets) // 2
-    across = F.conv2d(F.pad(x, (pad, pad, 0, 0), mode="replicate"), kernel, groups=x.shape[1])
-    return F.conv2d(F.pad(across, (0, 0, pad, pad), mode="replicate"), kernel.mT, groups=x.shape[1])
 
 
 def removal_scores(

@@ -12,17 +12,22 @@ from torch import Tensor, nn
 
 from regard.core.scope import Mechanisms
 from regard.errors import LayoutError
+from regard.subjects.baseline import UNKNOWN, Span
 from regard.subjects.target import Goal, choose, logits_of
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What a method is run on: a model, pictures, how the model computes attention, what its outputs are called."""
+    """What a method is run on: a model, pictures, how the model computes attention, what its outputs are called.
+
+    span: black and white as the model takes them.
+    """
 
     model: nn.Module
-    x: Float[Tensor, "b c H W"]
+    x: Float[Tensor, "b ..."]
     mechanisms: Mechanisms
     classes: Sequence[str] = ()
+    span: Span = UNKNOWN
 
 
 def check_model(model: object) -> nn.Module:
@@ -59,6 +64,20 @@ def untouched(model: nn.Module) -> Iterator[None]:
                 buffer.copy_(before)
 
 
+@contextmanager
+def frozen(model: nn.Module) -> Iterator[None]:
+    """A graph that leads to the pictures only: no parameter asks for a gradient in the block, as before it after."""
+    asking = [p for p in model.parameters() if p.requires_grad]
+    try:
+        with torch.inference_mode(False), torch.enable_grad():
+            for parameter in asking:
+                parameter.requires_grad_(False)
+            yield
+    finally:
+        for parameter in asking:
+            parameter.requires_grad_(True)
+
+
 class Forward:
     """Pictures to the target's probability, counting the pictures that went through."""
 
@@ -66,10 +85,11 @@ class Forward:
         self.model = on.model
         self.count = on.x.shape[0]
         with torch.no_grad():
-            self.logits = logits_of(on.model(on.x))
-        self.target = choose(goal, self.logits, on.classes)
+            output = on.model(on.x)
+        self.logits = logits_of(output)
+        self.target = choose(goal, output, on.classes)
 
-    def __call__(self, pictures: Float[Tensor, "n c H W"]) -> Float[Tensor, " n"]:
+    def __call__(self, pictures: Float[Tensor, "n ..."]) -> Float[Tensor, " n"]:
         self.count += pictures.shape[0]
         with torch.no_grad():
             return self.target.pick(logits_of(self.model(pictures)).softmax(1))

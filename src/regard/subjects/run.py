@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -21,8 +20,9 @@ from regard.subjects.bank import Draw, OrderBank, make_bank
 from regard.subjects.degenerate import why_degenerate
 from regard.subjects.forward import Forward, Subject
 from regard.subjects.rows import last_on_grid
-from regard.subjects.tap import auto_place, place_at, tap
-from regard.subjects.target import Goal, Target, choose, logits_of
+from regard.subjects.scorer import Scorer
+from regard.subjects.tap import auto_place, auto_places, place_at, places_at
+from regard.subjects.target import Goal
 from regard.subjects.values import MapValues, ScoreValues
 
 FEATURES = ("q", "k", "v")
@@ -34,38 +34,35 @@ def explain(chosen: Chosen, on: Subject, *, target: Goal = None, site: str | Non
     """Make the subjects that an explainer asks for, run it, and keep what it took."""
     start = time.perf_counter()
     card = chosen.card
-    given: dict[str, Any] = {"x": on.x, "generator": torch.Generator().manual_seed(seed)}
-    aims: list[Target] = []
-    forwards = 0
+    score = Scorer(on, target)
+    given: dict[str, Any] = {"x": on.x, "generator": torch.Generator().manual_seed(seed), "score": score}
     if "record" in card.subjects:
         keep = [need for need in card.needs if need in FIELDS]
         with torch.no_grad(), Watch(on.model, on.mechanisms, site or "*", keep) as record:
             on.model(on.x)
         given["record"] = record
-        forwards += 1
-    if "layer" in card.subjects:
-        find = partial(place_at, site) if site else auto_place
-        place = find(on.model, on.mechanisms, on.x)
-
-        def score_of(output: Any) -> Tensor:
-            logits = logits_of(output)
-            aims.append(choose(target, logits, on.classes))
-            return aims[-1].pick(logits)
-
-        given["layer"], _ = tap(on.model, on.x, place, score_of)
-        forwards += 2
+        score.count += on.x.shape[0]
+    if {"layer", "layers"} & set(card.subjects):
+        how = (on.model, on.mechanisms, on.x)
+        if "layer" in card.subjects:
+            places = [place_at(site, *how) if site else auto_place(*how)]
+        else:
+            places = places_at(site, *how) if site else auto_places(*how)
+        score.count += on.x.shape[0]
+        given["layers"] = score.layers(places)
+        given["layer"] = given["layers"][0]
     values = chosen.function(*(given[name] for name in card.subjects))
-    made = to_map(values, chosen, forwards=forwards * on.x.shape[0], seconds=time.perf_counter() - start)
-    aim = aims[-1] if aims else None
+    made = to_map(values, chosen, forwards=score.count, seconds=time.perf_counter() - start)
+    aim = score.target if score.aimed else None
     return replace(
         made,
         target=aim.label if aim else None,
-        target_index=aim.index if aim else None,
+        target_index=aim.index or None if aim else None,
         seed=seed if "generator" in card.subjects else None,
         warnings=(
             *made.warnings,
             *([TRAINING] if on.model.training else []),
-            *([UNAIMED.format(card.name)] if target is not None and not aims else []),
+            *([UNAIMED.format(card.name)] if target is not None and not aim else []),
         ),
     )
 
@@ -93,6 +90,11 @@ def forward(on: Subject, heatmap: Map, target: Goal) -> Forward:
     """The forward that a map is scored with: of the target asked for, else of the one that the map explains."""
     if target is None and heatmap.target_index:
         target = heatmap.target_index[0]
+    elif target is None and heatmap.target:
+        raise MethodError(
+            f"the map explains '{heatmap.target}', and scores are of one class",
+            hint="target=INDEX or NAME of the class",
+        )
     return Forward(on, target)
 
 

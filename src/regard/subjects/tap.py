@@ -1,12 +1,13 @@
 """`tap`: the output (or input) of one module as a map of channels, with the gradient of a score at it.
 
-The tapped tensor is passed on with the same values but cut off from what came before, so the backward
+The first tapped tensor is passed on with the same values but cut off from what came before, so the backward
 pass ends there: it costs what the layers above cost, and no parameter collects a gradient.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +15,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from regard.core.record import Reading
 from regard.core.scope import Mechanisms, addresses
-from regard.core.select import no_match
+from regard.core.select import matcher, no_match
 from regard.core.watch import Watch
 from regard.errors import CallError
 from regard.layout import Grid
+from regard.subjects.forward import frozen
 
 INPUT = "input of "
 EARLY = 0.25  # of the modules that run: a map before these is a stem's, not the model's
@@ -31,7 +34,11 @@ class Layer:
     values: Float[Tensor, "b c h w"]
     gradient: Float[Tensor, "b c h w"]
     grid: Grid
-    address: str
+    place: Place
+
+    @property
+    def address(self) -> str:
+        return str(self.place)
 
 
 @dataclass(frozen=True)
@@ -53,33 +60,80 @@ def auto_place(model: nn.Module, mechanisms: Mechanisms, x: Tensor) -> Place:
     gradient). Else the last module whose output is the picture made smaller, `[B, C, h, w]` or
     `[B, h, w, C]`, unless that is near the input and most of the model comes after it.
     """
-    spatial: list[tuple[Place, int]] = []
+    spatial, ran, on_grid = _survey(model, mechanisms, x)
+    if on_grid:
+        return Place(block_of(on_grid[-1].site), at_input=True, grid=on_grid[-1].grid)
+    if not spatial or spatial[-1].at < EARLY * ran:
+        where = f" after '{spatial[-1].place}', near its input," if spatial else ""
+        raise CallError(
+            f"no layer of this model{where} has an output [B, C, h, w] or attention on a grid",
+            hint="give the layer yourself: site='features.7'",
+        )
+    return spatial[-1].place
+
+
+def auto_places(model: nn.Module, mechanisms: Mechanisms, x: Tensor) -> list[Place]:
+    """The places at which a model can be read in depth, the first first.
+
+    With attention on a grid: what leaves each block. Else the last module of each size of map.
+    """
+    spatial, _, on_grid = _survey(model, mechanisms, x)
+    blocks = {block_of(r.site): Place(block_of(r.site), at_input=False, grid=r.grid) for r in on_grid}
+    stages = {one.size: one.place for one in spatial}
+    if not blocks and not stages:
+        raise CallError(
+            "no layer of this model has an output [B, C, h, w] or attention on a grid",
+            hint="give the layers yourself: site='features.{3,5,7}'",
+        )
+    return list(blocks.values()) or [one.place for one in spatial if stages[one.size] is one.place]
+
+
+@dataclass(frozen=True)
+class _Spatial:
+    """A place whose output is a map of some size, and how many modules had run by then."""
+
+    place: Place
+    size: tuple[int, ...]
+    at: int
+
+
+def _survey(model: nn.Module, mechanisms: Mechanisms, x: Tensor) -> tuple[list[_Spatial], int, list[Reading]]:
+    """One forward: maps in the order in which they were made, how many modules ran, calls on a grid."""
+    spatial: list[_Spatial] = []
     names = addresses(model)
     ran = 0
 
     def note(module: nn.Module, _: Any, out: Any) -> None:
         nonlocal ran
         ran += not any(True for _ in module.children())
-        if channels_last(out, x) is not None:
-            spatial.append((Place(names[id(module)], at_input=False), ran))
+        last = channels_last(out, x)
+        if last is not None:
+            size = tuple(out.shape[1:3] if last else out.shape[2:])
+            spatial.append(_Spatial(Place(names[id(module)], at_input=False), size, ran))
 
-    hooks = [m.register_forward_hook(note) for m in model.modules()]
-    try:
+    with ExitStack() as stack:
+        for module in model.modules():
+            stack.callback(module.register_forward_hook(note).remove)
         with torch.no_grad(), Watch(model, mechanisms, "*", ()) as record:
             model(x)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    on_grid = [r for r in record if r.grid is not None]
-    if on_grid:
-        return Place(block_of(on_grid[-1].site), at_input=True, grid=on_grid[-1].grid)
-    if not spatial or spatial[-1][1] < EARLY * ran:
-        where = f" after '{spatial[-1][0]}', near its input," if spatial else ""
-        raise CallError(
-            f"no layer of this model{where} has an output [B, C, h, w] or attention on a grid",
-            hint="give the layer yourself: site='features.7'",
-        )
-    return spatial[-1][0]
+    return spatial, ran, [r for r in record if r.grid is not None]
+
+
+def places_at(sites: str, model: nn.Module, mechanisms: Mechanisms, x: Tensor) -> list[Place]:
+    """The places that a selection names, `layer{2..4}`, in the model's own order."""
+    match = matcher(sites.removeprefix(INPUT))
+    chosen = [name for name in addresses(model).values() if match(name)]
+    if not chosen:
+        raise no_match(sites, addresses(model).values())
+    at_input = sites.startswith(INPUT)
+    return [Place(name, at_input, _grid(model, mechanisms, x)) for name in dict.fromkeys(chosen)]
+
+
+def _grid(model: nn.Module, mechanisms: Mechanisms, x: Tensor) -> Grid | None:
+    """The grid of the model's tokens, if any."""
+    with torch.no_grad(), Watch(model, mechanisms, "*", ()) as record:
+        model(x)
+    return next((r.grid for r in reversed(record.readings) if r.grid is not None), None)
 
 
 def place_at(site: str, model: nn.Module, mechanisms: Mechanisms, x: Tensor) -> Place:
@@ -87,10 +141,7 @@ def place_at(site: str, model: nn.Module, mechanisms: Mechanisms, x: Tensor) -> 
     at_input = site.startswith(INPUT)
     address = site.removeprefix(INPUT)
     find_module(model, address)
-    with torch.no_grad(), Watch(model, mechanisms, "*", ()) as record:
-        model(x)
-    grids = [r.grid for r in record if r.grid is not None]
-    return Place(address, at_input, grids[-1] if grids else None)
+    return Place(address, at_input, _grid(model, mechanisms, x))
 
 
 def channels_last(out: Any, x: Tensor) -> bool | None:
@@ -109,35 +160,71 @@ def channels_last(out: Any, x: Tensor) -> bool | None:
 
 
 def block_of(site: str) -> str:
-    """The module around an attention module: `blocks.11` for `blocks.11.attn`."""
-    return site.rpartition(".")[0] or site
+    """The block around an attention module, `blocks.11` for `blocks.11.attn`: up to the last number in its address."""
+    parts = site.split(".")
+    numbered = [i for i, part in enumerate(parts[:-1]) if part[-1:].isdigit()]
+    return ".".join(parts[: numbered[-1] + 1]) if numbered else site.rpartition(".")[0] or site
 
 
 def tap(model: nn.Module, x: Tensor, place: Place, score: Callable[[Any], Tensor]) -> tuple[Layer, Any]:
     """Run `model(x)` once, differentiate `score(output).sum()` at the place; give the layer and the output."""
-    module = find_module(model, place.address)
-    caught: list[Tensor] = []
+    (layer,), output = taps(model, x, [place], score)
+    return layer, output
 
-    def cut(value: Tensor) -> Tensor:
-        caught.append(value.detach().requires_grad_())
-        return caught[-1]
+
+def taps(
+    model: nn.Module, x: Tensor, places: Sequence[Place], score: Callable[[Any], Tensor]
+) -> tuple[list[Layer], Any]:
+    """As `tap`, at several places in one run."""
+    caught: dict[Place, Tensor] = {}
+
+    def catch(place: Place) -> Callable[[Tensor], Tensor]:
+        def change(value: Tensor) -> Tensor:
+            caught[place] = value if value.requires_grad else value.detach().requires_grad_()
+            return caught[place].clone()  # what follows may write in place
+
+        return change
+
+    with ExitStack() as stack:
+        for place in places:
+            stack.enter_context(changed(model, place, catch(place)))
+        stack.enter_context(frozen(model))
+        output = model(x)
+        gradients = torch.autograd.grad(score(output).sum(), list(caught.values()), allow_unused=True)
+    layers = []
+    for (place, value), gradient in zip(caught.items(), gradients, strict=True):
+        slope = torch.zeros_like(value) if gradient is None else gradient
+        values, slope = (_as_map(t, place, x) for t in (value.detach(), slope))
+        grid = Grid(values.shape[-2], values.shape[-1], place.grid.prefix if place.grid else 0)
+        layers.append(Layer(values, slope, grid, place))
+    return layers, output
+
+
+@contextmanager
+def changed(model: nn.Module, place: Place, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """While the block runs, what flows at a place is what `change` makes of it."""
+    module = find_module(model, place.address)
 
     def at_input(_: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        return (cut(args[0]), *args[1:])
+        return (change(args[0]), *args[1:])
 
     def at_output(_: nn.Module, __: Any, out: Any) -> Any:
-        return (cut(out[0]), *out[1:]) if isinstance(out, tuple) else cut(out)
+        return (change(out[0]), *out[1:]) if isinstance(out, tuple) else change(out)
 
     hook = module.register_forward_pre_hook(at_input) if place.at_input else module.register_forward_hook(at_output)
     try:
-        with torch.enable_grad():
-            output = model(x)
-            (gradient,) = torch.autograd.grad(score(output).sum(), caught[-1])
+        yield
     finally:
         hook.remove()
-    values, gradient = (_as_map(t, place, x) for t in (caught[-1].detach(), gradient))
-    grid = Grid(values.shape[-2], values.shape[-1], place.grid.prefix if place.grid else 0)
-    return Layer(values, gradient, grid, str(place)), output
+
+
+def put(values: Float[Tensor, "n c h w"], running: Tensor, place: Place) -> Tensor:
+    """A map of channels in the layout of what runs at a place; a prefix stays as it runs."""
+    if running.ndim == 4:
+        return values if running.shape[1:] == values.shape[1:] else values.permute(0, 2, 3, 1)
+    assert place.grid is not None
+    tokens = values.flatten(2).transpose(1, 2)
+    return torch.cat([running[:, : place.grid.prefix], tokens], dim=1)
 
 
 def find_module(model: nn.Module, address: str) -> nn.Module:

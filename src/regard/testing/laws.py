@@ -12,9 +12,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d
 
 from regard.registry import Card
-from regard.testing.planted import CELLS, PlantedCNN, PlantedViT, planted_pictures
+from regard.testing.planted import CELLS, SIDE, PlantedCNN, PlantedViT, planted_pictures
 from regard.testing.subjects import Outcome, run
 
 SPOTS = [(2, 5), (5, 1), (4, 4)]
@@ -59,7 +60,7 @@ def check(card: Card) -> None:
 
 def subject_model(card: Card, dtype: torch.dtype = torch.float32) -> nn.Module:
     """The planted network that a method is tried on: attention for all but layer methods and metrics."""
-    planted: nn.Module = PlantedCNN() if {"layer", "forward"} & set(card.subjects) else PlantedViT()
+    planted: nn.Module = PlantedCNN() if {"layer", "layers", "forward"} & set(card.subjects) else PlantedViT()
     return planted.to(dtype)
 
 
@@ -88,7 +89,8 @@ def layout(card: Card) -> None:
     got = _try(card)
     b = got.batch
     if card.family == "explainers":
-        demand(list(got.values.shape) == [b, CELLS, CELLS], card, f"gives {list(got.values.shape)}, not [B, h, w]")
+        maps = [[b, CELLS, CELLS], [b, SIDE, SIDE]]  # of patches, of pixels
+        demand(list(got.values.shape) in maps, card, f"gives {list(got.values.shape)}, not [B, h, w]")
     elif card.family == "objects":
         good = got.values.ndim == 4 and list(got.values.shape[:1]) == [b] and got.values.shape[2:] == (CELLS, CELLS)
         demand(good, card, f"gives {list(got.values.shape)}, not [B, K, h, w]")
@@ -199,8 +201,10 @@ def _leading(card: Card, got: Outcome) -> Tensor:
 def planted(card: Card) -> None:
     """The red patch is found: it holds the largest entry of the map, in every place it is put."""
     for spot in SPOTS:
-        values = _try(card, [spot]).values.reshape(-1, CELLS, CELLS)[0]
-        found = divmod(int(values.abs().argmax()), CELLS)
+        values = _try(card, [spot]).values.abs()
+        side = values.shape[-1]
+        cells = adaptive_avg_pool2d(values.reshape(-1, 1, side, side)[:1], CELLS)  # of pixels, the mean of each patch
+        found = divmod(int(cells.argmax()), CELLS)
         near = max(abs(found[0] - spot[0]), abs(found[1] - spot[1])) <= _reach(card)
         demand(near, card, f"finds {found} where the evidence lies at {spot}")
 
