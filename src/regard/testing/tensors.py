@@ -27,8 +27,11 @@ def operands(names: tuple[str, ...], x: Tensor) -> list[Any]:
 def _projected(x: Tensor, seed: int, width: int) -> Tensor:
     """Patches [B, 64, 48] times a fixed random matrix, of about unit size: [B, 64, width]."""
     patches = F.unfold(x, PATCH, stride=PATCH).mT
-    matrix = torch.randn(patches.shape[-1], width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return patches @ matrix.to(x) * 0.5
+    return patches @ _drawn(seed, patches.shape[-1], width).to(x) * 0.5
+
+
+def _drawn(seed: int, *shape: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def _heads(seed: int) -> Callable[[Tensor], Tensor]:
@@ -50,4 +53,15 @@ _MADE: Mapping[str, Callable[[Tensor], Any]] = {
     "projection": lambda x: torch.eye(CELLS**2, dtype=x.dtype)[::4],
     "gate": lambda x: F.logsigmoid(_heads(5)(x)),
     "beta": lambda x: torch.sigmoid(_heads(6)(x)[..., 0]),
+    "inducing": _few(7),
+    "importance": lambda x: _heads(8)(x)[..., 0],
+    "intensity": lambda x: _projected(x, 9, 1)[..., 0],
+    "decay": lambda x: torch.sigmoid(_heads(10)(x)[..., :2] + 2),
+    "times": lambda x: _drawn(11, HEADS, 2 * CELLS - 1, WIDTH).to(x),
+    "channels": lambda x: _drawn(12, 1, HEADS, CELLS, WIDTH).to(x),
+    "rq": lambda x: _heads(13)(x)[:, :, :, :2],
+    "rk": lambda x: _heads(14)(x)[:, :, :, :2],
+    "mix": lambda x: _drawn(15, HEADS, HEADS, WIDTH).to(x),
+    "affinity": lambda x: _projected(x, 16, HEADS * 81).unflatten(-1, (HEADS, 9, 9)).transpose(1, 2),
+    "position": lambda x: _drawn(17, HEADS, CELLS**2, CELLS**2).to(x),
 }
