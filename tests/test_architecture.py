@@ -19,7 +19,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 BOTTOM = {"errors", "layout", "files", "progress"}
 CORE = BOTTOM | {"registry", "results", "core"}
 GIVEN = CORE | {"subjects"}
-FAMILIES = {"probes", "edits", "explainers", "metrics", "objects"}
+FAMILIES = {"probes", "edits", "explainers", "metrics", "objects", "operators"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "layout": {"errors"},

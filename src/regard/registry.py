@@ -45,6 +45,12 @@ FAMILIES: Mapping[str, Family] = {
     "edits": _family("", "Edit", "another call in a call's place"),
     "metrics": _family("heatmap forward bank", "ScoreValues", "Map -> Score"),
     "objects": _family("features grid", "PartsValues", "patch features -> objects and parts"),
+    "operators": _family(
+        "q k v logits tokens grid agents projection gate beta inducing importance intensity decay times channels "
+        "rq rk mix affinity position",
+        "Output Weights Tokens",
+        "tensors -> attention, computed",
+    ),
 }
 
 

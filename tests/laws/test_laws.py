@@ -42,6 +42,14 @@ def _half(values: torch.Tensor, _: Any) -> torch.Tensor:
     return values.half().float() if values.dtype == torch.float32 else values
 
 
+def _half_type(values: torch.Tensor, _: Any) -> torch.Tensor:
+    return values.float()
+
+
+def _cut(values: torch.Tensor, _: Any) -> torch.Tensor:
+    return values.detach()
+
+
 def _mean_of_batch(values: torch.Tensor, _: Any) -> torch.Tensor:
     return values - values.mean(0, keepdim=True)
 
@@ -88,6 +96,8 @@ FAULTS: dict[str, tuple[str, str, Callable[[Card], Card]]] = {
     "nothing_left_behind": ("explainers", "rollout", _seeds_globally),
     "precision": ("explainers", "gradcam", _sabotage(_half)),
     "planted": ("explainers", "rollout", _sabotage(_transposed)),
+    "type_kept": ("operators", "flow", _sabotage(_half_type)),
+    "differentiable": ("operators", "linear", _sabotage(_cut)),
     "tells_right_from_wrong": ("metrics", "deletion", _worse_is_better),
 }
 

@@ -17,6 +17,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 from regard.registry import Card
 from regard.testing.planted import CELLS, SIDE, PlantedCNN, PlantedViT, planted_pictures
 from regard.testing.subjects import Outcome, run
+from regard.testing.tensors import HEADS, operands
 
 SPOTS = [(2, 5), (5, 1), (4, 4)]
 
@@ -80,7 +81,7 @@ def _reach(card: Card) -> int:
     return 1 if card.family == "objects" else 0
 
 
-EVERY = ("probes", "edits", "explainers", "metrics", "objects")
+EVERY = ("probes", "edits", "explainers", "metrics", "objects", "operators")
 
 
 @law(*EVERY)
@@ -97,6 +98,10 @@ def layout(card: Card) -> None:
     elif card.family == "edits":
         plain = subject_model(card)(planted_pictures(SPOTS)).shape
         demand(got.values.shape == plain, card, f"makes the model give {list(got.values.shape)}, not {list(plain)}")
+    elif card.family == "operators":
+        wanted = {"Output": [b, HEADS], "Weights": [b, HEADS, CELLS**2, CELLS**2], "Tokens": [b, CELLS**2]}[card.gives]
+        good = list(got.values.shape[: len(wanted)]) == wanted
+        demand(good, card, f"gives {list(got.values.shape)} for {card.gives} {wanted}")
     elif card.family == "probes":
         demand(list(got.values.shape[:2]) == [b, 2], card, f"gives {list(got.values.shape)}, not [B, H, ...]")
         if card.gives == "PerQuery":
@@ -121,7 +126,7 @@ def determinism(card: Card) -> None:
     demand(torch.equal(torch.nan_to_num(a), torch.nan_to_num(b)), card, "gives other values the second time")
 
 
-@law("probes", "edits", "explainers", "objects")
+@law("probes", "edits", "explainers", "objects", "operators")
 def batch_independence(card: Card) -> None:
     """Row i alone equals row i in a batch."""
     x = planted_pictures(SPOTS, reach=_reach(card))
@@ -195,6 +200,30 @@ def precision(card: Card) -> None:
 def _leading(card: Card, got: Outcome) -> Tensor:
     values = torch.nan_to_num(got.values)
     return values[:, :1] if card.family == "objects" else values
+
+
+@law("operators")
+def type_kept(card: Card) -> None:
+    """The result has the type of its tensors."""
+    for dtype in (torch.float32, torch.float64):
+        got = run(card, nn.Identity(), planted_pictures(SPOTS, dtype=dtype)).values.dtype
+        demand(got == dtype, card, f"gives {got} for {dtype}")
+
+
+@law("operators")
+def differentiable(card: Card) -> None:
+    """A finite gradient reaches every tensor, and it is not zero for what is summed: v, tokens or logits."""
+    inputs = operands(card.subjects, planted_pictures(SPOTS, dtype=torch.float64))
+    leaves = {
+        n: t.detach().requires_grad_() for n, t in zip(card.subjects, inputs, strict=True) if isinstance(t, Tensor)
+    }
+    values = card.function(*(leaves.get(n, t) for n, t in zip(card.subjects, inputs, strict=True)))
+    demand(values.requires_grad, card, "cuts the graph")
+    found = torch.autograd.grad(values.square().sum(), list(leaves.values()), allow_unused=True)
+    for name, gradient in zip(leaves, found, strict=True):
+        demand(gradient is None or bool(gradient.isfinite().all()), card, f"gives {name} a gradient that is not finite")
+        needed = name in ("v", "tokens", "logits")
+        demand(not needed or (gradient is not None and bool(gradient.any())), card, f"gives {name} no gradient")
 
 
 @law("explainers", "objects")

@@ -17,6 +17,7 @@ from regard.results import Map
 from regard.subjects import run as subject_run
 from regard.subjects.bank import Draw
 from regard.subjects.forward import Forward, Subject
+from regard.testing.tensors import operands
 
 STEPS, ORDERS = 8, 5
 
@@ -79,4 +80,16 @@ def _edit(card: Card, model: nn.Module, x: Tensor, heatmap: Tensor | None, seed:
         return Outcome(model(x), len(x))
 
 
-_RUNNERS = {"probes": _probe, "edits": _edit, "explainers": _explainer, "metrics": _metric, "objects": _object}
+def _operator(card: Card, model: nn.Module, x: Tensor, heatmap: Tensor | None, seed: int) -> Outcome:
+    """On tensors made of the pictures; the model has no part in it."""
+    return Outcome(card.function(*operands(card.subjects, x)), len(x))
+
+
+_RUNNERS = {
+    "probes": _probe,
+    "edits": _edit,
+    "explainers": _explainer,
+    "metrics": _metric,
+    "objects": _object,
+    "operators": _operator,
+}
