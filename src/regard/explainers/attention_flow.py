@@ -49,7 +49,7 @@ def attention_flow(
     >>> flow = partial(rg.explainers.attention_flow, layers=1, limit=10**6)
     >>> x = rg.image("sample:coffee", like=model, patches=20)
     >>> rg.explain(model, x, method=flow).values.shape
-    (1, 4, 5)
+    (1, 4, 6)
     """
     readings, grid = readings_on_one_grid(record)
     if not 0 <= residual <= 1:
