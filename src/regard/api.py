@@ -92,9 +92,14 @@ def explain(
 ) -> Map:
     """Which part of the picture did it: a Map of raw signed values.
 
-    method: a name (`regard list explainers`), function or `functools.partial` with options; target: class
-    index or name, None for the model's first choice; site: the layer or sites to read, else chosen
-    and reported in `Map.site`. Raises MethodError, CallError or SiteError with what to do.
+    method: what explains it (`regard list explainers`)
+    target: a class by index or name, "husky vs wolf" or "husky or malamute"; the first choice if not given
+    site: the layer or sites to read; chosen if not given, and reported
+    seed: of what a method draws
+
+    In Python method is also a function, or a `functools.partial` with options; target also a tuple of classes (a
+    group), an embedding `[D]` to match, or a function of the model's output that gives a number a picture.
+    Raises MethodError, CallError, SiteError or DegenerateError with what to do.
 
     >>> import regard as rg
     >>> m = rg.model("random:vit_tiny_patch16_224")

@@ -153,7 +153,7 @@ def test_help_shows_the_options_of_the_verb_with_their_defaults() -> None:
             assert f"[default: {p.default}]" in flat.split(f"--{p.name} ")[1].split(" --")[0]
 
 
-@pytest.mark.parametrize("command", ["look", "heads", "list", "card", "papers"])
+@pytest.mark.parametrize("command", ["look", "explain", "heads", "list", "card", "papers"])
 def test_help_of_every_command_fits_80_columns(command: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "regard", command, "--help"],

@@ -136,9 +136,10 @@ def test_blocks_of_a_vit_can_be_named_as_they_are_reported() -> None:
     vit = rg.model("random:vit_tiny_patch16_224")
     x = rg.image("sample:coffee", like=vit)
     auto = rg.explain(vit, x, method="gradcam", target=3)
-    assert auto.site == "input of blocks.11"
-    named = rg.explain(vit, x, method="gradcam", target=3, site="input of blocks.11")
+    assert auto.site == "blocks.11.norm1"
+    named = rg.explain(vit, x, method="gradcam", target=3, site="blocks.11.norm1")
     np.testing.assert_array_equal(auto.values, named.values)
+    auto = rg.explain(vit, x, method="gradcam", target=3, site="input of blocks.11")
     earlier = rg.explain(vit, x, method="gradcam", target=3, site="blocks.10")
     np.testing.assert_allclose(earlier.values, auto.values, rtol=1e-5)  # what leaves block 10 enters block 11
     assert rg.explain(vit, x, method="gradcam", target=3, site="blocks.4").site == "blocks.4"
@@ -162,7 +163,7 @@ def test_block_of() -> None:
 
 def test_depths_are_blocks_or_sizes() -> None:
     vit = [str(p) for p in auto_places(PlantedViT().double(), ALL, X)]
-    assert vit == ["blocks.0", "blocks.1"]
+    assert vit == ["input of blocks.0", "input of blocks.1"]
     cnn = rg.model("random:resnet18")
     assert [str(p) for p in auto_places(cnn, ALL, torch.zeros(1, 3, 64, 64))] == [
         "act1", "layer1", "layer2", "layer3", "layer4",
@@ -220,3 +221,20 @@ def test_values_are_put_where_they_came_from() -> None:
     tokens = put(values, running, Place("a", at_input=False, grid=Grid(3, 5, prefix=1)))
     assert torch.equal(tokens[:, :1], running[:, :1])
     assert torch.equal(tokens[:, 1:].mT.unflatten(2, (3, 5)), values)
+
+
+def test_before_the_normalisation_activation_times_gradient_is_zero() -> None:
+    """Why a ViT is tapped behind the norm: a token that is only read normalised does not act by its length."""
+    vit = rg.model("random:vit_tiny_patch16_224").double()
+    x = rg.image("sample:coffee", like=vit).double()
+    before, after = (rg.explain(vit, x, method="hirescam", target=3, site=s) for s in ("input of blocks.11", None))
+    assert after.site == "blocks.11.norm1"
+    assert abs(before.values).max() < 1e-4 * abs(after.values).max()
+
+
+@pytest.mark.parametrize("name", ["swin_tiny_patch4_window7_224", "torchvision:vit_b_16"])
+def test_attention_matrices_are_no_stages_and_other_norms_are_found(name: str) -> None:
+    model = rg.model(f"random:{name}")
+    found = [str(p) for p in auto_places(model, ALL, rg.image("sample:coffee", like=model))]
+    assert found[-1] in ("norm", "encoder.layers.encoder_layer_11.ln_1")
+    assert not any("attn_drop" in one for one in found)

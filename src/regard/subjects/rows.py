@@ -54,13 +54,15 @@ def attention_rows(reading: Reading, query: int) -> Float[Tensor, "b h k"]:
     return call_of(reading).probs(query, query + 1)[:, :, 0]
 
 
-def push_row(reading: Reading, row: Float[Tensor, "b q"]) -> Float[Tensor, "b k"]:
-    """row @ mean_h A, a block of queries at a time."""
+def push_row(
+    reading: Reading, row: Float[Tensor, "b q"], heads: Float[Tensor, "b h"] | None = None
+) -> Float[Tensor, "b k"]:
+    """row @ mean_h A, or row @ sum_h heads_h A_h, a block of queries at a time."""
     call = call_of(reading)
     total = row.new_zeros(row.shape[0], reading.keys)
     for rows in call.blocks():
         part = row[:, None, None, rows.start : rows.stop] @ rows.probs
-        total += part[:, :, 0].mean(1)
+        total += part[:, :, 0].mean(1) if heads is None else (heads[..., None] * part[:, :, 0]).sum(1)
     return total
 
 

@@ -51,6 +51,8 @@ def explain(chosen: Chosen, on: Subject, *, target: Goal = None, site: str | Non
         score.count += on.x.shape[0]
         given["layers"] = score.layers(places)
         given["layer"] = given["layers"][0]
+    if "scans" in card.subjects:
+        given["scans"] = score.scans()
     values = chosen.function(*(given[name] for name in card.subjects))
     made = to_map(values, chosen, forwards=score.count, seconds=time.perf_counter() - start)
     aim = score.target if score.aimed else None

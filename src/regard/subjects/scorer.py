@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from regard.core.call import Call
+from regard.core.edit import Edit, Edited
 from regard.core.plan import Keep
 from regard.core.record import Record
 from regard.core.scope import addresses
@@ -26,6 +29,7 @@ from regard.progress import track
 from regard.subjects.bank import BATCH
 from regard.subjects.baseline import baseline_picture
 from regard.subjects.forward import Subject, frozen
+from regard.subjects.scan import Scan, Scanned, SelectiveScan
 from regard.subjects.tap import Layer, Place, changed, put, taps
 from regard.subjects.target import Goal, Target, choose
 
@@ -118,6 +122,31 @@ class Scorer:
         self.count += self.on.x.shape[0]
         return taps(self.on.model, self.on.x, places, self.of_pictures)[0]
 
+    def scans(self) -> list[Scan]:
+        """Every selective scan of the model, in order, with the gradient at its output: one forward, one backward."""
+        names = addresses(self.on.model)
+        kept: list[tuple[str, Scanned, Tensor]] = []
+
+        def note(module: nn.Module, args: tuple[Any, ...], out: Tensor) -> Tensor:
+            assert isinstance(module, SelectiveScan)
+            live = out if out.requires_grad else out.detach().requires_grad_()
+            kept.append((names[id(module)], Scanned(*(t.detach() for t in module.scanned(args[0]))), live))
+            return live.clone()
+
+        self._first()
+        with ExitStack() as stack:
+            stack.enter_context(frozen(self.on.model))
+            for module in self.on.model.modules():
+                if isinstance(module, SelectiveScan):
+                    stack.callback(module.register_forward_hook(note).remove)
+            scores = self.of(self._run(self.on.x))
+            if not kept:
+                raise CallError(
+                    "this model runs no selective scan that can be read", hint="regard.subjects.scan.SelectiveScan"
+                )
+            slopes = torch.autograd.grad(scores.sum(), [live for *_, live in kept])
+        return [Scan(name, made, slope) for (name, made, _), slope in zip(kept, slopes, strict=True)]
+
     def with_layer(self, layer: Layer, values: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
         """Scores of the explained pictures with other activations at a layer; n a multiple of the pictures."""
         found = []
@@ -128,15 +157,56 @@ class Scorer:
                     found.append(self.of(self._run(repeated)))
         return torch.cat(found)
 
-    def watch(self, keep: Keep, select: str = "*", *, skip: Sequence[str] = ()) -> Record:
-        """A record whose gradient probes were filled by the score; blocks at `skip` hand on what they are given."""
+    def keeping(self, kept: Bool[Tensor, "n tokens"]) -> Float[Tensor, " n"]:
+        """Scores of the explained pictures with some tokens only; n a multiple of the pictures.
+
+        The keys of the others are masked in every call of their number: exactly as if they were dropped after the
+        position embedding, where only prefix tokens are read out (`check_droppable`).
+        """
+        found = []
+        with torch.no_grad():
+            for part in track(self._split(kept), "token masks"):
+                mask = part[:, None, None]
+
+                def masked(call: Call, mask: Tensor = mask) -> Call:
+                    return call.biased(mask) if call.keys == mask.shape[-1] else call
+
+                repeated = self.on.x.repeat(len(part) // len(self.on.x), *(1,) * (self.on.x.ndim - 1))
+                with Edited(self.on.model, self.on.mechanisms, Edit("token drop", masked), "*"):
+                    found.append(self.of(self._run(repeated)))
+        return torch.cat(found)
+
+    def check_droppable(self) -> Grid:
+        """The grid of the tokens, of which any may go; refuses a model that reads out patch tokens."""
+        grid = self.grid
+        if grid is None:
+            raise CallError("this model attends to no tokens on a grid, so none can be dropped", hint="a ViT, or rise")
+        none = torch.zeros(len(self.on.x), grid.tokens, dtype=torch.bool, device=self.on.x.device)
+        none[:, : grid.prefix] = True
+        other = Scorer(replace(self.on, x=self.on.x.flip(-1) * -1), self.target.of)
+        same = grid.prefix > 0 and torch.allclose(self.keeping(none), other.keeping(none), rtol=1e-4, atol=1e-5)
+        self.count += other.count
+        if not same:
+            raise CallError(
+                "this model's score also reads patch tokens, not only the prefix: a masked token is not a dropped one",
+                hint="a model with a class token, or a method that masks pixels",
+            )
+        return grid
+
+    def watch(
+        self, keep: Keep, select: str = "*", *, skip: Sequence[str] = (), pictures: Tensor | None = None
+    ) -> Record:
+        """A record whose gradient probes were filled by the score, of the explained pictures or of as many others.
+
+        Blocks at `skip` hand on what they are given.
+        """
         self._first()
         with ExitStack() as stack:
             stack.enter_context(frozen(self.on.model))
             for address in skip:
                 stack.enter_context(_skipped(self.on.model, address))
             record = stack.enter_context(Watch(self.on.model, self.on.mechanisms, select, keep))
-            scores = self.of(self._run(self.on.x))
+            scores = self.of(self._run(self.on.x if pictures is None else pictures))
             if record.taps:
                 if not scores.requires_grad:
                     raise CallError(NO_GRADIENT, hint="a method that only runs the model (regard list explainers)")

@@ -6,6 +6,8 @@ pass ends there: it costs what the layers above cost, and no parameter collects 
 
 from __future__ import annotations
 
+import math
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -15,7 +17,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from regard.core.record import Reading
 from regard.core.scope import Mechanisms, addresses
 from regard.core.select import matcher, no_match
 from regard.core.watch import Watch
@@ -56,13 +57,14 @@ class Place:
 def auto_place(model: nn.Module, mechanisms: Mechanisms, x: Tensor) -> Place:
     """The last place where the picture still has its shape.
 
-    With attention on a grid: the input of the last block (behind it a CLS head gives patches no
-    gradient). Else the last module whose output is the picture made smaller, `[B, C, h, w]` or
-    `[B, h, w, C]`, unless that is near the input and most of the model comes after it.
+    With attention on a grid: what enters the last attention (behind its block a CLS head gives patches no gradient),
+    as the normalisation before it gives it, if there is one: before that, x . dy/dx is 0 at every patch whatever the
+    picture, for the length of a token is then of no account. Else the last module whose output is the picture made
+    smaller, `[B, C, h, w]` or `[B, h, w, C]`, unless that is near the input and most of the model comes after it.
     """
     spatial, ran, on_grid = _survey(model, mechanisms, x)
     if on_grid:
-        return Place(block_of(on_grid[-1].site), at_input=True, grid=on_grid[-1].grid)
+        return on_grid[-1]
     if not spatial or spatial[-1].at < EARLY * ran:
         where = f" after '{spatial[-1].place}', near its input," if spatial else ""
         raise CallError(
@@ -75,17 +77,19 @@ def auto_place(model: nn.Module, mechanisms: Mechanisms, x: Tensor) -> Place:
 def auto_places(model: nn.Module, mechanisms: Mechanisms, x: Tensor) -> list[Place]:
     """The places at which a model can be read in depth, the first first.
 
-    With attention on a grid: what leaves each block. Else the last module of each size of map.
+    With attention on a grid: what enters each attention (see `auto_place`). Else the last module of each size of map.
     """
     spatial, _, on_grid = _survey(model, mechanisms, x)
-    blocks = {block_of(r.site): Place(block_of(r.site), at_input=False, grid=r.grid) for r in on_grid}
-    stages = {one.size: one.place for one in spatial}
-    if not blocks and not stages:
+    stages: dict[tuple[int, ...], Place] = {}
+    for one in spatial:
+        if all(math.prod(one.size) <= math.prod(size) for size in stages):  # else it may be an attention matrix
+            stages[one.size] = one.place
+    if not on_grid and not stages:
         raise CallError(
             "no layer of this model has an output [B, C, h, w] or attention on a grid",
             hint="give the layers yourself: site='features.{3,5,7}'",
         )
-    return list(blocks.values()) or [one.place for one in spatial if stages[one.size] is one.place]
+    return list(dict.fromkeys(on_grid)) or list(stages.values())
 
 
 @dataclass(frozen=True)
@@ -97,15 +101,23 @@ class _Spatial:
     at: int
 
 
-def _survey(model: nn.Module, mechanisms: Mechanisms, x: Tensor) -> tuple[list[_Spatial], int, list[Reading]]:
-    """One forward: maps in the order in which they were made, how many modules ran, calls on a grid."""
+def _survey(model: nn.Module, mechanisms: Mechanisms, x: Tensor) -> tuple[list[_Spatial], int, list[Place]]:
+    """One forward: maps in the order in which they were made, how many modules ran, what enters attention on a grid."""
     spatial: list[_Spatial] = []
     names = addresses(model)
+    made: dict[int, tuple[weakref.ref[Tensor], str]] = {}  # by whom a tensor was made, while it lives
+    entered: dict[str, str] = {}  # the module that made the first argument of another
     ran = 0
 
-    def note(module: nn.Module, _: Any, out: Any) -> None:
+    def note(module: nn.Module, args: Any, kwargs: Any, out: Any) -> None:
         nonlocal ran
         ran += not any(True for _ in module.children())
+        first = next((a for a in (*args, *kwargs.values()) if isinstance(a, Tensor)), None)
+        source = made.get(id(first))
+        if source is not None and source[0]() is first:
+            entered[names[id(module)]] = source[1]
+        if isinstance(out, Tensor) and out is not first:
+            made[id(out)] = (weakref.ref(out), names[id(module)])
         last = channels_last(out, x)
         if last is not None:
             size = tuple(out.shape[1:3] if last else out.shape[2:])
@@ -113,10 +125,17 @@ def _survey(model: nn.Module, mechanisms: Mechanisms, x: Tensor) -> tuple[list[_
 
     with ExitStack() as stack:
         for module in model.modules():
-            stack.callback(module.register_forward_hook(note).remove)
+            stack.callback(module.register_forward_hook(note, with_kwargs=True).remove)
         with torch.no_grad(), Watch(model, mechanisms, "*", ()) as record:
             model(x)
-    return spatial, ran, [r for r in record if r.grid is not None]
+    places = []
+    for reading in record:
+        source = entered.get(reading.site, "")
+        if reading.grid is not None:
+            at_norm = bool(source) and "norm" in type(find_module(model, source)).__name__.lower()
+            block = block_of(reading.site)
+            places.append(Place(source if at_norm else block, at_input=not at_norm, grid=reading.grid))
+    return spatial, ran, places
 
 
 def places_at(sites: str, model: nn.Module, mechanisms: Mechanisms, x: Tensor) -> list[Place]:

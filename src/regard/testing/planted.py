@@ -10,6 +10,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from regard.subjects.scan import SelectiveScan
+
 SIDE, PATCH = 32, 4
 CELLS = SIDE // PATCH
 
@@ -118,3 +120,39 @@ class PlantedCNN(nn.Module):
     def forward(self, x: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b 3"]:
         x = F.relu(self.features(F.relu(self.stem(x))))
         return self.head(x.mean((2, 3)))
+
+
+class PlantedMamba(nn.Module):
+    """Two selective scans whose step grows with redness, so that the last token takes red patches in; class 1 is red.
+
+    Channel 0 of a token is redness, channel 1 is constant; states do not decay.
+    """
+
+    def __init__(self, *, width: int = 8, seed: int = 0) -> None:
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.embed = nn.Conv2d(3, width, PATCH, PATCH)
+            self.scans = nn.ModuleList(SelectiveScan(width, states=2, rank=1) for _ in range(2))
+            self.head = nn.Linear(width, 3)
+        with torch.no_grad():
+            _quiet(self.embed, 0.02)
+            self.embed.weight[0] = torch.tensor([1.0, -0.5, -0.5]).view(3, 1, 1) / PATCH**2
+            assert self.embed.bias is not None
+            self.embed.bias[1] = 1.0
+            for scan in self.scans:
+                assert isinstance(scan, SelectiveScan)
+                scan.select.weight.mul_(0.02)
+                scan.select.weight[0, 0], scan.select.weight[1:, 1] = 3.0, 1.0
+                scan.step.weight.fill_(1.0)
+                scan.step.bias.fill_(-3.0)
+                scan.log_a.fill_(-9.0)
+            _quiet(self.head, 0.02)
+            self.head.weight[1, 0] = 1.0
+        self.eval()
+
+    def forward(self, x: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b 3"]:
+        tokens = self.embed(x).flatten(2).transpose(1, 2)
+        for scan in self.scans:
+            tokens = tokens + 0.1 * scan(tokens)
+        return self.head(tokens[:, -1])

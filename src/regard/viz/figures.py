@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -25,15 +27,16 @@ def _axes(ax: Axes | None) -> Axes:
 
 
 def plot_map(result: Map, *, ax: Axes | None, over: Array | None, index: int) -> Axes:
-    """A map in its own colours with a bar, or over a photo."""
+    """A map in its own colours, or over a photo, with a bar that tells values and signs."""
     ax = _axes(ax)
     values = result.values[index]
+    low, high, colours = limits(values)
     if over is not None:
         ax.imshow(overlay(as_bytes(np.asarray(over)), values))
+        drawn: Any = ScalarMappable(Normalize(low, high), colours)
     else:
-        low, high, colours = limits(values)
         drawn = ax.imshow(values, cmap=colours, vmin=low, vmax=high)
-        ax.figure.colorbar(drawn, ax=ax, shrink=0.8, label=result.unit)
+    ax.figure.colorbar(drawn, ax=ax, shrink=0.8, label=result.unit)
     ax.set_title(result.method + (f": {result.target}" if result.target else ""), fontsize=10, parse_math=False)
     ax.axis("off")
     return ax

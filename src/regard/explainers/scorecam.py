@@ -1,0 +1,50 @@
+"""Score-CAM: channels weighted by the score of the picture seen through them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from regard.errors import LayoutError
+from regard.progress import track
+from regard.registry import method
+from regard.subjects.scorer import Scorer
+from regard.subjects.tap import Layer
+from regard.subjects.values import MapValues
+
+
+@method(
+    "explainers",
+    paper="scorecam",
+    claim="the softmax of explicit scores of masked pictures as weights",
+    source="equations 3 to 6",
+    needs={"layer", "score"},
+    differs="a temperature: on raw logits the softmax is next to one-hot. The baseline's score, which the softmax "
+    "cancels, is left out; so is the ReLU",
+    unit="activation",
+)
+def scorecam(x: Tensor, layer: Layer, score: Scorer, *, temperature: float = 1.0) -> MapValues:
+    """Activations of a layer, each channel weighted by the score of the picture masked with it.
+
+    w = softmax_k(y(x * m_k) / temperature), m_k channel k stretched to 0 .. 1 and enlarged bilinearly; L = sum_k w_k
+    A_k. One forward a channel; masks are made a few at a time. Gives `[B, h, w]`.
+
+    Our layer.values: A `[B, C, h, w]`. Raises LayoutError for a temperature of 0 or below.
+    Source: Wang et al. 2020, "Score-CAM: Score-Weighted Visual Explanations for Convolutional Neural Networks".
+
+    >>> import regard as rg
+    >>> model = rg.model("random:test_resnet")
+    >>> rg.explain(model, rg.image("sample:coffee", like=model), method="scorecam", target=7).values.shape
+    (1, 5, 5)
+    """
+    if temperature <= 0:
+        raise LayoutError(f"a temperature of {temperature}", hint="above 0; 1 in the paper")
+    low, high = (f(layer.values, (2, 3), keepdim=True) for f in (torch.amin, torch.amax))
+    masks = (layer.values - low) / (high - low).clamp_min(torch.finfo(low.dtype).tiny)
+    scores = [
+        score(x * F.interpolate(mask, x.shape[2:], mode="bilinear").to(x))
+        for mask in track(masks.split(1, dim=1), "channels")
+    ]
+    weights = (torch.stack(scores, 1) / temperature).softmax(1)
+    return MapValues(torch.einsum("bk,bkhw->bhw", weights, layer.values), layer.grid, site=layer.address)
