@@ -16,7 +16,7 @@ from regard.registry import method
     "operators",
     paper="inline-attention",
     claim="equals the quadratic form; weights sum to 1; q and 2q get different weights where linear attention's agree",
-    source="equation 5 as its release has it (scale / N on the scores); the 3 x 3 residual of the released layer",
+    source="the paper's normalisation by subtraction, as released (scale / N); the released 3 x 3 residual",
     needs={"q", "k", "v"},
     differs="the factor scale / K of the scores is explicit, as in the released code; the residual's weights are given",
     unit="values",
