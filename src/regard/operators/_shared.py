@@ -20,6 +20,7 @@ Output = Float[Tensor, "b h q e"]
 Logits = Float[Tensor, "b h q k"]
 Weights = Float[Tensor, "b h q k"]
 Tokens = Float[Tensor, "b n c"]
+Images = Float[Tensor, "b c y x"]
 
 Form = Literal["parallel", "recurrent", "chunked"]
 

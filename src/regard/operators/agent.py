@@ -12,7 +12,7 @@ from regard.registry import method
     "operators",
     paper="agent-attention",
     claim="equals the product of two explicit softmax matrices, whose rows sum to 1",
-    source="equation 4; the agent biases of equation 5",
+    source="generalised linear attention by agents, with both biases of the released layer",
     needs={"q", "k", "v", "agents"},
     differs="agents are given (the paper pools the queries); the depthwise convolution of values is left to a layer",
     unit="values",
@@ -29,7 +29,7 @@ def agent(
     q [B, H, Q, D], k [B, H, K, D], v [B, H, K, E], agents [B, H, A, D]; gives [B, H, Q, E]. Cost (Q + K) A (D + E).
 
     Raises LayoutError where shapes do not fit. Source: Han et al. 2024, "Agent Attention: On the Integration of
-    Softmax and Linear Attention", section 3.
+    Softmax and Linear Attention".
 
     >>> import regard as rg, torch
     >>> q, k = torch.randn(2, 1, 2, 64, 8)

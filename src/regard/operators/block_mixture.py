@@ -17,7 +17,7 @@ from regard.registry import method
     "operators",
     paper="vmoba",
     claim="selecting all blocks is dense attention; gathering equals masking; the count follows the concentration",
-    source="section 3: cyclic block partition, global block selection, threshold on cumulative similarity",
+    source="the paper's three parts: cyclic partition, selection over a whole head, threshold on cumulative similarity",
     needs={"q", "k", "v"},
     differs="a query's best block is always read; similarities are softmaxed over blocks before they are ranked",
     unit="values",

@@ -10,7 +10,7 @@ from regard.registry import method
     "operators",
     paper="context-broadcasting",
     claim="equals the explicit average with a uniform attention matrix",
-    source="equation 3 (CB)",
+    source="the paper's CB module",
     needs={"tokens"},
     differs="the share is an option (CB_S scales it by channel, with weights)",
     unit="values",

@@ -14,7 +14,7 @@ from regard.registry import method
     "operators",
     paper="swin-v2",
     claim="equals softmax attention of normalised q and k; lengths of q and k do not matter",
-    source="equation 2: scaled cosine attention",
+    source="scaled cosine attention",
     needs={"q", "k", "v"},
     differs="tau is not clamped, and the bias is given",
     unit="values",

@@ -14,7 +14,7 @@ from regard.registry import method
     "operators",
     paper="xcit",
     claim="equals softmax attention of the transposed, normalised tokens; and timm's XCA with copied weights",
-    source="equation 2",
+    source="the paper's definition of XCA",
     needs={"q", "k", "v"},
     differs="none",
     unit="values",

@@ -14,7 +14,7 @@ from regard.registry import method
     "operators",
     paper="deltanet",
     claim="recurrent = chunked at every size; orthonormal keys with beta 1 are linear attention; beta 0 stores nothing",
-    source="equations 1 and 2; chunks by the WY representation of section 3.2",
+    source="the delta rule as a recurrence; chunks by the WY representation",
     needs={"q", "k", "v", "beta"},
     differs="the triangular system is solved instead of inverted; keys are taken as they come",
     unit="values",

@@ -14,7 +14,7 @@ from regard.registry import method
     "operators",
     paper="differential-transformer",
     claim="a share of 0 is plain attention of the first half; equals the difference of two explicit softmax matrices",
-    source="equation 1",
+    source="the paper's difference of two softmax maps",
     needs={"q", "k", "v"},
     differs="the learned lambda and the norm of heads are left to a layer",
     unit="values",

@@ -16,7 +16,7 @@ from regard.registry import method
     "operators",
     paper="dma",
     claim="keeping all keys is dense attention with a bias; skipping equals masking, in outputs and gradients",
-    source="equations 5 to 7: scores as a bias, top-w keys",
+    source="the paper's two steps: scores as a bias, the top-w keys only",
     needs={"q", "k", "v", "importance"},
     differs="the scores, exp(A softplus(v Delta)) in the paper, are given; not causal unless asked",
     unit="values",

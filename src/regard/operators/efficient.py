@@ -12,7 +12,7 @@ from regard.registry import method
     "operators",
     paper="efficient-attention",
     claim="equals the quadratic form, whose rows sum to 1",
-    source="equation 3 with softmax normalisation",
+    source="the paper's softmax normalisation: queries over channels, keys over tokens",
     needs={"q", "k", "v"},
     differs="none",
     unit="values",

@@ -13,7 +13,7 @@ from regard.registry import method
     "operators",
     paper="entmax",
     claim="alpha 1 is softmax, 2 the projection on the simplex; gradients equal finite differences",
-    source="definition 1 and algorithm 1 (bisection)",
+    source="the paper's definition and its algorithm of bisection",
     needs={"logits"},
     differs="the gradient comes from one Newton step, which is exact at the root",
     unit="share of attention",

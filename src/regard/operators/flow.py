@@ -14,7 +14,7 @@ from regard.registry import method
     "operators",
     paper="flow-attention",
     claim="equals the quadratic form; normalised in- and outflows are 1; the causal form sees no future",
-    source="equations 4 to 8; the causal form of appendix C",
+    source="the paper's conservation, competition and allocation; the released formulas, causal ones too",
     needs={"q", "k", "v"},
     differs="as released: competition sums to K instead of 1, and logits of the competition lie in [-1, 1]",
     unit="values",

@@ -14,7 +14,7 @@ from regard.registry import method
     "operators",
     paper="gla",
     claim="recurrent, chunked and parallel agree; gates of 1 are causal linear attention",
-    source="equation 3: data-dependent gates on the state",
+    source="the paper's recurrence with data-dependent gates",
     needs={"q", "k", "v", "gate"},
     differs="gates are given as logarithms; one a token and channel, or one a token",
     unit="values",

@@ -14,7 +14,7 @@ from regard.registry import method
     "operators",
     paper="convit",
     claim="equals timm's ConViT attention with copied weights; a gate of 1 is position alone",
-    source="equation 7",
+    source="the paper's GPSA, as in timm",
     needs={"q", "k", "v", "position"},
     differs="logits of position and the gate are given; both softmaxes sum to 1, so nothing is normalised again",
     unit="values",

@@ -15,7 +15,7 @@ from regard.registry import method
     "operators",
     paper="hierarchical-self-attention",
     claim="a flat hierarchy is softmax attention; equals a numerical minimum of the divergence over tied weights",
-    source="the problem of section 4; solved here by the recursion below",
+    source="the problem (nearest tied matrix, in divergence) as the paper poses it; the recursion is derived here",
     needs={"q", "k", "v"},
     differs="trees whose nodes of a level all have as many children",
     unit="values",

@@ -16,7 +16,7 @@ from regard.registry import method
     "operators",
     paper="hilo",
     claim="all high heads are window attention, all low ones attention to pooled keys and values",
-    source="section 3.2",
+    source="the paper's split of heads: windows, and pooled keys and values",
     needs={"q", "k", "v", "grid"},
     differs="keys and values are pooled after their projection, which for linear maps is the same",
     unit="values",

@@ -22,7 +22,7 @@ from regard.registry import method
     "operators",
     paper="histoformer",
     claim="equals attention under two masks by hand; permuting pixels permutes the output",
-    source="section 3.2: bin-wise and frequency-wise histogram reshaping, multiplied",
+    source="the paper's bin-wise and frequency-wise reshaping of sorted pixels, multiplied",
     needs={"q", "k", "v", "intensity"},
     differs="tokens attend to tokens (the release mixes channels and bins); one order for all channels",
     unit="values",

@@ -12,7 +12,7 @@ from regard.registry import method
     "operators",
     paper="hydra-attention",
     claim="equals linear attention with one head a channel",
-    source="equation 7 with the cosine kernel",
+    source="the paper's form with the cosine kernel",
     needs={"q", "k", "v"},
     differs="none",
     unit="values",

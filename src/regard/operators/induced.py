@@ -11,7 +11,7 @@ from regard.registry import method
     "operators",
     paper="set-transformer",
     claim="equals two explicit attentions; permuting the set permutes the output; cost linear in the set",
-    source="equation 9 (ISAB): attention from inducing points, then to them",
+    source="ISAB: attention from inducing points, then to them",
     needs={"q", "k", "v", "inducing"},
     differs="without the blocks' residuals, norms and feed-forward parts, which are a layer's",
     unit="values",

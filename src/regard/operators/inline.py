@@ -16,7 +16,7 @@ from regard.registry import method
     "operators",
     paper="inline-attention",
     claim="equals the quadratic form; weights sum to 1; q and 2q get different weights where linear attention's agree",
-    source="equation 5; the 3 x 3 residual of equation 9",
+    source="the paper's normalisation by subtraction, as released (scale / N); the released 3 x 3 residual",
     needs={"q", "k", "v"},
     differs="the factor scale / K of the scores is explicit, as in the released code; the residual's weights are given",
     unit="values",
@@ -34,7 +34,7 @@ def inline(
     q [B, H, Q, D], k [B, H, K, D], v [B, H, K, E]; gives [B, H, Q, E]. Weights may be negative. Cost N D E.
 
     Raises LayoutError where shapes do not fit, or a residual has no grid. Source: Han et al. 2024, "Bridging the
-    Divide: Reconsidering Softmax and Linear Attention", equation 5.
+    Divide: Reconsidering Softmax and Linear Attention".
 
     >>> import regard as rg, torch
     >>> q, k, v = torch.eye(2).expand(3, 1, 1, 2, 2)

@@ -16,7 +16,7 @@ from regard.registry import method
     "operators",
     paper="lightning-attention-2",
     claim="blocks of any size equal the recurrence and the quadratic form, in outputs and gradients",
-    source="algorithm 1: intra-block products, inter-block state; decays as in TransNormerLLM",
+    source="algorithm 1: products inside tiles, a state between them; decays as in TransNormerLLM",
     needs={"q", "k", "v"},
     differs="backward by autograd through the same tiles, in plain torch; one decay a head, by default exp(-2^(-8h/H))",
     unit="values",

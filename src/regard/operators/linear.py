@@ -15,7 +15,7 @@ from regard.registry import method
     "operators",
     paper="linear-attention",
     claim="equals the quadratic form with the same scores; causal: parallel, recurrent and chunked agree",
-    source="equations 4 to 7 (not causal) and 8 to 12 (causal)",
+    source="the paper's linearised attention, and its causal form as a recurrence",
     needs={"q", "k", "v"},
     differs="further feature maps; may be left unnormalised; the causal sum also in chunks",
     unit="values",

@@ -13,7 +13,7 @@ from regard.registry import method
     "operators",
     paper="linformer",
     claim="identity projections give dense attention; equals softmax over projected keys by hand",
-    source="equation 7",
+    source="the paper's projected attention of a head",
     needs={"q", "k", "v", "projection"},
     differs="the projections are given; one may serve keys and values, one or all heads",
     unit="values",

@@ -16,7 +16,7 @@ from regard.registry import method
     "operators",
     paper="local-linear-attention",
     claim="equals an explicit weighted least squares fit for each query; blockwise equals dense, gradients too",
-    source="section 3: the closed form of the local linear estimator",
+    source="the paper's closed form of the local linear estimator, as a centred ridge regression",
     needs={"q", "k", "v"},
     differs="moments about the mean, which gives the same fit; Cholesky, not conjugate gradients; causal if asked",
     unit="values",

@@ -27,7 +27,7 @@ from regard.registry import method
     "operators",
     paper="rmt",
     claim="the axis-wise form equals the quadratic one to rounding; a decay of 1 is linear (or softmax) attention",
-    source="equation 4: bidirectional two-dimensional decay; section 6 of our notes for the exact axis-wise form",
+    source="the paper's two-dimensional decay; axis by axis by the Kronecker product of the decays of both axes",
     needs={"q", "k", "v", "grid"},
     differs="scores may stay linear, for which going axis by axis is exact; the paper splits softmax",
     unit="values",

@@ -14,7 +14,7 @@ from regard.registry import method
     "operators",
     paper="mvpa",
     claim="equals three logits summed pair by pair; permuting channels with their keys permutes the output",
-    source="section 3: content-, time- and channel-based terms",
+    source="the three terms of the released layer: content, offset in time, channel",
     needs={"q", "k", "v", "times", "channels"},
     differs="channel keys stand for channels themselves and not for their distances; no window on the content term",
     unit="values",

@@ -17,7 +17,7 @@ from regard.registry import method
     "operators",
     paper="nystromformer",
     claim="every token a landmark, exact pseudo-inverse: dense attention; the iteration converges to it",
-    source="equation 13; the iteration of equation 14",
+    source="the three softmax matrices and the iteration for the pseudo-inverse",
     needs={"q", "k", "v"},
     differs="landmarks of uneven segments where their number does not divide the tokens; no depthwise convolution",
     unit="values",

@@ -16,7 +16,7 @@ from regard.registry import method
     "operators",
     paper="volo-outlook",
     claim="equals timm's outlook attention with copied weights; uniform weights are a double box sum",
-    source="algorithm 1",
+    source="algorithm 1, as in timm",
     needs={"v", "affinity", "grid"},
     differs="the weights' logits are given (a linear layer of each token makes them); stride 1",
     unit="values",

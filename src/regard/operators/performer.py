@@ -14,7 +14,7 @@ from regard.registry import method
     "operators",
     paper="performer",
     claim="its kernel is an unbiased estimate of exp(scale q . k); the error falls with the features",
-    source="lemma 1 and equation 5: positive features (FAVOR+); orthogonal blocks of section 2.4",
+    source="positive random features (FAVOR+), orthogonal in blocks",
     needs={"q", "k", "v"},
     differs="features are drawn anew for each call from `seed`, in float64, the same for all heads",
     unit="values",

@@ -15,7 +15,7 @@ from regard.registry import method
     "operators",
     paper="ppma",
     claim="the mask equals products of decays along each path; decays of 1 are plain attention",
-    source="section 3.2: 2-D polyline path mask; symmetrised in the softmax as released",
+    source="the released mask: along the row, then the column; both directions averaged after the softmax",
     needs={"q", "k", "v", "grid", "decay"},
     differs="decays are given (a layer computes them from tokens); positions by rotation are left out",
     unit="values",

@@ -14,7 +14,7 @@ from regard.registry import method
     "operators",
     paper="pyramid-sparse-attention",
     claim="all blocks in full is dense attention; equals a loop over pairs of blocks; beats keep or drop",
-    source="section 3: multi-level pooled keys and values, assignment by importance, log-size bias",
+    source="the paper's pooled levels of keys and values, assignment by importance, and weight of a mean by its size",
     needs={"q", "k", "v"},
     differs="importance is the softmax of products of block means; levels by rank and not by thresholds",
     unit="values",

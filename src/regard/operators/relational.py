@@ -14,7 +14,7 @@ from regard.registry import method
     "operators",
     paper="dual-attention-transformer",
     claim="equals a loop over pairs of tokens that computes each relation",
-    source="equation 3: relational cross-attention with symbols",
+    source="the paper's relational attention with symbols",
     needs={"q", "k", "v", "rq", "rk", "mix"},
     differs="none",
     unit="values",

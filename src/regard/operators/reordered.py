@@ -19,7 +19,7 @@ from regard.registry import method
     "operators",
     paper="paro-attention",
     claim="keeping all blocks is dense attention whatever the order; the chosen order keeps the most mass",
-    source="section 3.2: one axis order a head, chosen by how block-like it makes attention; 3.3: block sparsity",
+    source="the paper's reordering (one order of axes a head, the most block-like) and block sparsity",
     needs={"q", "k", "v"},
     differs="the order is chosen by the kept mass itself and not by a proxy; blocks a row of blocks; no quantisation",
     unit="values",

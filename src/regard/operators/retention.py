@@ -16,7 +16,7 @@ from regard.registry import method
     "operators",
     paper="vir",
     claim="parallel, recurrent and chunkwise forms agree; a decay of 1 is linear attention, of 0 its diagonal",
-    source="equations 3 to 7 of RetNet, as ViR uses them",
+    source="parallel, recurrent and chunkwise forms of RetNet, as ViR uses them",
     needs={"q", "k", "v"},
     differs="the rotation of q and k, the gate and the group norm are left to a layer",
     unit="values",

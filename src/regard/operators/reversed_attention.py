@@ -13,7 +13,7 @@ from regard.registry import method
     "operators",
     paper="dependencyvit",
     claim="the sum of outputs is the sum of values; equals the product with the transposed matrix",
-    source="section 3.1: reversed self-attention",
+    source="reversed self-attention: the softmax matrix of children over parents, transposed",
     needs={"q", "k", "v"},
     differs="the soft selection of heads and the message controller are left to a layer",
     unit="values",

@@ -14,7 +14,7 @@ from regard.registry import method
     "operators",
     paper="sigmoid-attention",
     claim="a pair's weight is its own logit's alone; with the default bias rows sum to about 1 at zero logits",
-    source="equation 3 with the bias -log n of section 3",
+    source="sigmoid attention with the bias -log n that the paper recommends",
     needs={"logits"},
     differs="none",
     unit="weight",

@@ -12,7 +12,7 @@ from regard.registry import method
     "operators",
     paper="sinkformer",
     claim="one step is softmax; many make rows and columns of a square matrix sum to 1",
-    source="equation 3: Sinkhorn's algorithm in the logarithm",
+    source="Sinkhorn's algorithm on exp of the logits, in the logarithm",
     needs={"logits"},
     differs="none",
     unit="share of attention",

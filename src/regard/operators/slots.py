@@ -12,7 +12,7 @@ from regard.registry import method
     "operators",
     paper="slot-attention",
     claim="before the mean, weights sum to 1 over slots; permuting slots permutes the output",
-    source="equations 1 and 2",
+    source="the paper's attention over slots and weighted mean",
     needs={"q", "k", "v"},
     differs="one reading; the recurrent update of slots is left to a layer",
     unit="values",

@@ -12,7 +12,7 @@ from regard.registry import method
     "operators",
     paper="off-by-one",
     claim="equals softmax over one more logit of 0, whose weight is dropped; sigmoid(logsumexp) times softmax",
-    source="equation softmax_1",
+    source="the text's softmax_1",
     needs={"logits"},
     differs="none",
     unit="share of attention",

@@ -27,7 +27,7 @@ from regard.registry import method
     "operators",
     paper="super-token-attention",
     claim="cells of one token are plain attention; equals dense matrices of associations by hand",
-    source="equations 3 to 8",
+    source="the paper's sparse association, super tokens' attention and mapping back",
     needs={"q", "k", "v", "tokens", "grid"},
     differs="q, k and v are gathered and not computed from super tokens, which for linear maps is the same",
     unit="values",

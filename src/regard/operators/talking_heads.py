@@ -14,7 +14,7 @@ from regard.registry import method
     "operators",
     paper="talking-heads",
     claim="identity mixing is plain attention; equals timm's talking heads with copied weights",
-    source="section 3.1",
+    source="the paper's definition, with as many heads at each step",
     needs={"q", "k", "v"},
     differs="as many heads of logits, weights and values; mixing matrices are given",
     unit="values",

@@ -103,7 +103,8 @@ def layout(card: Card) -> None:
         plain = subject_model(card)(planted_pictures(SPOTS)).shape
         demand(got.values.shape == plain, card, f"makes the model give {list(got.values.shape)}, not {list(plain)}")
     elif card.family == "operators":
-        wanted = {"Output": [b, HEADS], "Weights": [b, HEADS, CELLS**2, CELLS**2], "Tokens": [b, CELLS**2]}[card.gives]
+        heads, n = HEADS, CELLS**2
+        wanted = {"Output": [b, heads], "Weights": [b, heads, n, n], "Tokens": [b, n], "Images": [b, 3]}[card.gives]
         good = list(got.values.shape[: len(wanted)]) == wanted
         demand(good, card, f"gives {list(got.values.shape)} for {card.gives} {wanted}")
     elif card.family == "probes":
@@ -217,7 +218,7 @@ def type_kept(card: Card) -> None:
 
 @law("operators")
 def differentiable(card: Card) -> None:
-    """A finite gradient reaches every tensor, and it is not zero for what is summed: v, tokens or logits."""
+    """A finite gradient reaches every tensor, and not zero for what is summed: values, logits, lone tokens, images."""
     inputs = operands(card.subjects, planted_pictures(SPOTS, dtype=torch.float64))
     leaves = {
         n: t.detach().requires_grad_() for n, t in zip(card.subjects, inputs, strict=True) if isinstance(t, Tensor)
@@ -227,7 +228,7 @@ def differentiable(card: Card) -> None:
     found = torch.autograd.grad(values.square().sum(), list(leaves.values()), allow_unused=True)
     for name, gradient in zip(leaves, found, strict=True):
         demand(gradient is None or bool(gradient.isfinite().all()), card, f"gives {name} a gradient that is not finite")
-        needed = name in ("v", "tokens", "logits")
+        needed = name in ("v", "logits", "images") or card.subjects == ("tokens",)
         demand(not needed or (gradient is not None and bool(gradient.any())), card, f"gives {name} no gradient")
 
 

@@ -63,5 +63,8 @@ _MADE: Mapping[str, Callable[[Tensor], Any]] = {
     "rk": lambda x: _heads(14)(x)[:, :, :, :2],
     "mix": lambda x: _drawn(15, HEADS, HEADS, WIDTH).to(x),
     "affinity": lambda x: _projected(x, 16, HEADS * 81).unflatten(-1, (HEADS, 9, 9)).transpose(1, 2),
+    "left": lambda x: _heads(18)(x),
+    "right": lambda x: _heads(19)(x),
+    "images": lambda x: x,
     "position": lambda x: _drawn(17, HEADS, CELLS**2, CELLS**2).to(x),
 }
