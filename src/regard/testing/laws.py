@@ -79,7 +79,7 @@ def _reach(card: Card) -> int:
     return 1 if card.family == "objects" else 0
 
 
-EVERY = ("probes", "edits", "explainers", "metrics", "objects")
+EVERY = ("probes", "edits", "patterns", "explainers", "metrics", "objects")
 
 
 @law(*EVERY)
@@ -92,7 +92,7 @@ def layout(card: Card) -> None:
     elif card.family == "objects":
         good = got.values.ndim == 4 and list(got.values.shape[:1]) == [b] and got.values.shape[2:] == (CELLS, CELLS)
         demand(good, card, f"gives {list(got.values.shape)}, not [B, K, h, w]")
-    elif card.family == "edits":
+    elif card.family in ("edits", "patterns"):
         plain = subject_model(card)(planted_pictures(SPOTS)).shape
         demand(got.values.shape == plain, card, f"makes the model give {list(got.values.shape)}, not {list(plain)}")
     elif card.family == "probes":
@@ -119,7 +119,7 @@ def determinism(card: Card) -> None:
     demand(torch.equal(torch.nan_to_num(a), torch.nan_to_num(b)), card, "gives other values the second time")
 
 
-@law("probes", "edits", "explainers", "objects")
+@law("probes", "edits", "patterns", "explainers", "objects")
 def batch_independence(card: Card) -> None:
     """Row i alone equals row i in a batch."""
     x = planted_pictures(SPOTS, reach=_reach(card))
