@@ -126,7 +126,7 @@ class Pattern:
         return plan(self, dim=dim, heads=heads, batch=batch, tile=tile, key_tile=key_tile, width=width)
 
     def plot(self, query: int | None = None, ax: Axes | None = None) -> Axes:
-        """The keys that a query sees, where they lie. query: its number, prefix included; if not given, the middle one."""
+        """The keys that a query sees, where they lie. query: its number, prefix included; None: the middle one."""
         from regard.viz.patterns import plot_pattern
 
         space = self.queries
