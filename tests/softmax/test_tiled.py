@@ -15,10 +15,10 @@ from .problems import FULL, OTHERS, SEPARABLE, a_problem, agree, small_tiles
 @pytest.mark.parametrize("name", SEPARABLE)
 def test_equals_the_reference(name: str) -> None:
     """Forward and all gradients, in float64, with odd sizes, seams everywhere and a last tile that is moved back."""
-    for sizes in ((3,), (2, 5)):
-        with small_tiles(*sizes):
-            agree(tiled, a_problem(SEPARABLE[name], **FULL))
-            agree(tiled, a_problem(SEPARABLE[name], groups=1, values=11, seed=1))
+    with small_tiles(3):
+        agree(tiled, a_problem(SEPARABLE[name], **FULL))
+    with small_tiles(2, 5):
+        agree(tiled, a_problem(SEPARABLE[name], heads=2, groups=1, values=11, seed=1))
     agree(tiled, a_problem(SEPARABLE[name], groups=4, seed=2))
 
 
@@ -34,7 +34,7 @@ def test_random_neighborhoods(generator: torch.Generator) -> None:
     def pick(low: int, high: int) -> int:
         return int(torch.randint(low, high + 1, (), generator=generator))
 
-    for seed in range(20):
+    for seed in range(12):
         rank = pick(1, 3)
         axes = tuple(pick(3, 30 // rank) for _ in range(rank))
         dilation = tuple(pick(1, min(3, n)) for n in axes)
@@ -105,7 +105,7 @@ def test_constant_scores_are_a_box_filter(generator: torch.Generator) -> None:
 
 
 def test_gradcheck() -> None:
-    it, leaves = a_problem(rg.patterns.neighborhood((4, 5), 3), heads=1, groups=1, dim=2, values=2)
+    it, leaves = a_problem(rg.patterns.neighborhood((3, 4), 2), heads=1, groups=1, dim=2, values=2)
 
     def function(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         return tiled(problem(q, k, v, it.pattern, None, None, None, None, None))[0]

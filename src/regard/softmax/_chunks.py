@@ -45,14 +45,27 @@ class Chunk:
         view = self._residues(whole[self._owners]) if keys and self.problem.groups > 1 else self.view(whole)
         return view.reshape(-1, *view.shape[4:])
 
+    def room(self, whole: Tensor, keys: bool) -> Tensor:
+        """Where to add a gradient up: the chunk's own place, or zeros where a view will not do."""
+        taken = self.take(whole, keys)
+        return taken if _shares(taken, whole) else torch.zeros(taken.shape, dtype=taken.dtype)
+
     def add(self, whole: Tensor, part: Tensor, keys: bool) -> None:
-        """Add a chunk to its place."""
+        """Add a chunk to its place, unless it lies there already."""
+        if _shares(part, whole):
+            return
         if keys and self.problem.groups > 1:
             view = self._residues(whole)
             view.index_add_(0, self._owners, part.view(len(self.rows), *view.shape[1:]))
         else:
             view = self.view(whole)
             view += part.view(view.shape)
+
+    def put(self, whole: Tensor, part: Tensor) -> None:
+        """Write a chunk of queries to its place, unless it lies there already."""
+        if not _shares(part, whole):
+            view = self.view(whole)
+            view.copy_(part.view(view.shape))
 
     def columns(self, k: Tensor) -> Iterator[Columns]:
         """Tiles of axis 1, so many at a time that their strips stay small."""
@@ -68,6 +81,10 @@ class Chunk:
 
     def _residues(self, x: Tensor) -> Tensor:
         return residues(x, self.chosen, [cut.dilation for cut in self.geometry.cuts])
+
+
+def _shares(one: Tensor, other: Tensor) -> bool:
+    return one.untyped_storage().data_ptr() == other.untyped_storage().data_ptr()
 
 
 @dataclass(frozen=True)

@@ -118,17 +118,12 @@ class _Pieces(torch.autograd.Function):
         ctx: Any, pieces: Sequence[Piece], q: Tensor, k: Tensor, v: Tensor, more_k: Tensor | None,
         more_v: Tensor | None, sink: Tensor | None,
     ) -> tuple[Tensor, Tensor]:  # fmt: skip
-        exact = q.dtype if q.dtype == torch.float64 else torch.float32
-        out = torch.zeros(q.shape, dtype=q.dtype)
-        lse = torch.full(q.shape[:3], float("-inf"), dtype=exact)
-        written: set[tuple[int | None, int | None]] = set()
+        exact = torch.promote_types(q.dtype, torch.float32)
+        parts: list[tuple[slice, tuple[Tensor, Tensor]]] = []
         for piece in pieces:
             part = piece.forward(q, more_k, more_v) if piece.of_extra else piece.forward(q, k, v)  # type: ignore[arg-type]
-            here = (piece.queries.start, piece.queries.stop)
-            if any(_meet(here, there) for there in written):
-                part = merge(out[:, :, piece.queries], lse[:, :, piece.queries], *part)
-            out[:, :, piece.queries], lse[:, :, piece.queries] = part
-            written.add(here)
+            parts.append((piece.queries, part))
+        out, lse = _joined(q, parts)
         if sink is not None:
             out, lse = merge(out, lse, torch.zeros_like(out), sink.to(exact)[:, None].expand_as(lse))
         ctx.save_for_backward(q, k, v, more_k, more_v, sink, out, lse)
@@ -157,6 +152,16 @@ class _Pieces(torch.autograd.Function):
         return None, *into, *more[1:], d_sink
 
 
-def _meet(one: tuple[int | None, int | None], other: tuple[int | None, int | None]) -> bool:
-    (a, b), (c, d) = ((start or 0, float("inf") if stop is None else stop) for start, stop in (one, other))
-    return a < d and c < b
+def _joined(q: Tensor, parts: list[tuple[slice, tuple[Tensor, Tensor]]]) -> tuple[Tensor, Tensor]:
+    """Parts in their places, merged where they meet; one that is the whole is taken as it is."""
+    if len(parts) == 1 and parts[0][1][0].shape[2] == q.shape[2]:
+        return parts[0][1]
+    out = torch.zeros(q.shape, dtype=q.dtype)
+    lse = torch.full(q.shape[:3], float("-inf"), dtype=torch.promote_types(q.dtype, torch.float32))
+    touched = torch.zeros(q.shape[2], dtype=torch.bool)
+    for place, part in parts:
+        if touched[place].any():
+            part = merge(out[:, :, place], lse[:, :, place], *part)
+        out[:, :, place], lse[:, :, place] = part
+        touched[place] = True
+    return out, lse

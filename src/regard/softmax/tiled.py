@@ -75,9 +75,7 @@ class Boxes:
             taken, *made = map(chunk.take, of_queries)
             _forward(chunk, taken, self._keys(chunk, of_keys), made)
             for whole, part in zip(of_queries[1:], made, strict=True):
-                view = chunk.view(whole)
-                if part.data_ptr() != view.data_ptr():  # it was a copy: residues have no place of their own
-                    view.copy_(part.view(view.shape))
+                chunk.put(whole, part)
         return out, lse[..., 0]
 
     def backward(self, saved: Sequence[Tensor], grad: Tensor, into: Grads) -> None:
@@ -87,7 +85,7 @@ class Boxes:
         (d_queries,), d_keys = self._laid_out([into[0][:, :, self.queries]], list(into[1:]))
         for chunk in self._chunks(q):
             queries, keys = [*map(chunk.take, of_queries)], self._keys(chunk, of_keys)
-            made = [torch.zeros(x.shape, dtype=x.dtype) for x in (queries[0], *keys[:2])]
+            made = [chunk.room(whole, keys=at > 0) for at, whole in enumerate((d_queries, *d_keys))]
             _backward(chunk, queries, keys, made)
             for at, (whole, part) in enumerate(zip((d_queries, *d_keys), made, strict=True)):
                 chunk.add(whole, part, keys=at > 0)
