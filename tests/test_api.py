@@ -485,7 +485,19 @@ def test_look_settings_and_source(tiny_vit: nn.Module, tmp_path: Path) -> None:
 
 # Examples in docstrings
 
-ROOMS = ("core", "subjects", "probes", "edits", "explainers", "metrics", "objects", "operators", "models")
+ROOMS = (
+    "core",
+    "subjects",
+    "probes",
+    "edits",
+    "explainers",
+    "metrics",
+    "objects",
+    "operators",
+    "patterns",
+    "softmax",
+    "models",
+)
 FILES = (
     "api",
     "api_calls",

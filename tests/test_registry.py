@@ -134,7 +134,7 @@ REFUSED: dict[str, tuple[dict[str, str], str, str]] = {
     "family": (
         {"family": "'prober'"},
         "thrown.thrown: no family 'prober'",
-        "one of probes, explainers, edits, metrics, objects, operators",
+        "one of probes, explainers, edits, metrics, patterns, objects, operators",
     ),
     **{
         f"no {fact}": ({fact: "' '"}, f"thrown.thrown: the fact '{fact}' is empty", f"@method(..., {fact}='...')")
@@ -287,7 +287,7 @@ def test_unknown_names_get_the_closest() -> None:
     with pytest.raises(MethodError, match="no family named 'probe'") as caught:
         cards("probe")
     assert caught.value.hint.startswith("'probes'")
-    assert caught.value.hint.endswith("one of probes, explainers, edits, metrics, objects, operators")
+    assert caught.value.hint.endswith("one of probes, explainers, edits, metrics, patterns, objects, operators")
 
 
 def test_a_function_that_is_not_registered_is_refused() -> None:

@@ -13,20 +13,20 @@ __version__ = "0.1.0"
 _VERBS = "model image explain score bank discover look methods card papers"
 _HOMES = (
     dict.fromkeys(_VERBS.split(), "regard.api")
-    | dict.fromkeys(("watch", "edit", "sites", "audit"), "regard.api_calls")
+    | dict.fromkeys(("watch", "edit", "swap", "attend", "sites", "audit"), "regard.api_calls")
     | dict.fromkeys(("heads", "query_key", "head_groups"), "regard.api_heads")
     | dict.fromkeys(("Map", "Parts", "Score", "Table", "load"), "regard.results")
     | dict.fromkeys(("Atlas", "Joint", "HeadGroups"), "regard.atlas")
     | {"Grid": "regard.layout", "Call": "regard.core.call", "Record": "regard.core.record"}
 )
-_FAMILIES = ("probes", "edits", "explainers", "metrics", "objects", "operators")
+_FAMILIES = ("probes", "edits", "explainers", "metrics", "objects", "operators", "patterns")
 
 __all__ = [*_HOMES, *_FAMILIES, "errors"]
 
 if TYPE_CHECKING:
-    from regard import edits, errors, explainers, metrics, objects, operators, probes
+    from regard import edits, errors, explainers, metrics, objects, operators, patterns, probes
     from regard.api import bank, card, discover, explain, image, look, methods, model, papers, score
-    from regard.api_calls import audit, edit, sites, watch
+    from regard.api_calls import attend, audit, edit, sites, swap, watch
     from regard.api_heads import head_groups, heads, query_key
     from regard.atlas import Atlas, HeadGroups, Joint
     from regard.core.call import Call

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from regard.results import Table
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from regard.core.edit import Edited, Edits
     from regard.core.plan import Keep
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from regard.core.select import Selection
     from regard.core.watch import Watch
     from regard.mechanisms.survey import Inputs
+    from regard.patterns._pattern import Pattern
+    from regard.softmax._problem import Bias
+    from regard.softmax.attend import Attended, Impl
+    from regard.softmax.swap import Chosen, Swapped
 
 
 def watch(
@@ -75,6 +79,63 @@ def edit(
 
     check_model(model)
     return Edited(model, ALL, edits, select, threads=threads)
+
+
+def swap(
+    model: nn.Module, select: Selection = "*", *, pattern: Chosen, impl: Impl = "auto", compare: bool = True,
+    threads: Threads = "own",
+) -> Swapped:  # fmt: skip
+    """Run a trained model with a pattern in the place of its dense attention, while a block runs.
+
+    select: addresses of the calls; pattern: of `regard.patterns`, on the grid of the model with its prefix, or a
+    function of q and k that makes one for each call. Weights stay as they are; a model's own bias and padding stay in
+    force; calls that cannot be computed by `regard.attend` (attention by hand, dropout, edits before) get their
+    probabilities masked and normalised again, which is the same. compare: also compute the dense output of each call,
+    and tell in `table()` by how much it changed. Raises SiteError at the end of the block if no call matched,
+    LayoutError for a pattern of another number of tokens.
+
+    >>> import regard as rg
+    >>> m = rg.model("random:vit_tiny_patch16_224")
+    >>> near = rg.patterns.neighborhood(rg.Grid(14, 14, prefix=1), window=7)
+    >>> with rg.swap(m, "blocks.{6..11}.attn", pattern=near) as swapped:
+    ...     _ = m(rg.image("sample:coffee", like=m))
+    >>> swapped.table().columns
+    ('site', 'calls', 'impl', 'pairs left', 'change of output')
+    """
+    from regard.mechanisms import ALL
+    from regard.softmax.swap import Swapped
+
+    return Swapped(model, ALL, select, pattern, impl=impl, compare=compare, threads=threads)
+
+
+def attend(
+    q: Tensor, k: Tensor, v: Tensor, *, pattern: Pattern | None = None, bias: Bias | None = None,
+    scale: float | None = None, mask: Tensor | None = None, extra_kv: tuple[Tensor, Tensor] | None = None,
+    sink: Tensor | None = None, impl: Impl = "auto",
+) -> Attended:  # fmt: skip
+    """Softmax attention in which each query sees the keys that a pattern allows.
+
+    out = softmax(scale q k^T + bias) v over the allowed keys. q `[B, H, Q, D]`, k `[B, Hk, K, D]`, v `[B, Hk, K, Dv]`
+    with Hk dividing H (grouped queries); float32 or float64.
+
+    pattern: of `regard.patterns`; None: all keys. bias: `RelativeTable` or `LowRank` (of `regard.softmax`), or a number
+    for each pair, broadcasting to `[B, H, Q, K]`. scale: D ** -0.5 if not given. mask: bool `[B, K]`, True for keys
+    that are there (padding). extra_kv: keys and values `[B, Hk, E, D]` that all queries see besides. sink: `[H]`, the
+    logit of a key whose value is zero ("off by one" at 0).
+    impl: `reference` (float64, all logits), `composite` (plain torch, differentiable without limit), `tiled` (intervals
+    only), `dense` (any pattern), or `auto`, which takes what costs least; a choice is never replaced.
+
+    Raises LayoutError for operands that do not fit the pattern or each other, CallError for what an implementation
+    cannot do, DegenerateError for NaN.
+
+    >>> import regard as rg, torch
+    >>> q, k, v = (torch.randn(1, 3, 3136, 32, generator=torch.Generator().manual_seed(i)) for i in range(3))
+    >>> rg.attend(q, k, v, pattern=rg.patterns.neighborhood((56, 56), window=7)).impl
+    'tiled'
+    """
+    from regard.softmax.attend import attend
+
+    return attend(q, k, v, pattern=pattern, bias=bias, scale=scale, mask=mask, extra_kv=extra_kv, sink=sink, impl=impl)
 
 
 def sites(model: nn.Module, x: Inputs) -> Table:

@@ -44,6 +44,7 @@ FAMILIES: Mapping[str, Family] = {
     "explainers": _family("record layer layers scans x generator score", "MapValues", "record or forwards -> Map"),
     "edits": _family("", "Edit", "another call in a call's place"),
     "metrics": _family("heatmap forward bank", "ScoreValues", "Map -> Score"),
+    "patterns": _family("", "Pattern", "who may look at whom"),
     "objects": _family("features grid", "PartsValues", "patch features -> objects and parts"),
     "operators": _family(
         "q k v logits tokens grid agents projection gate beta inducing importance intensity decay times channels "

@@ -85,7 +85,7 @@ def _reach(card: Card) -> int:
     return 1 if card.family == "objects" else 0
 
 
-EVERY = ("probes", "edits", "explainers", "metrics", "objects", "operators")
+EVERY = ("probes", "edits", "explainers", "metrics", "objects", "operators", "patterns")
 
 
 @law(*EVERY)
@@ -99,7 +99,7 @@ def layout(card: Card) -> None:
     elif card.family == "objects":
         good = got.values.ndim == 4 and list(got.values.shape[:1]) == [b] and got.values.shape[2:] == (CELLS, CELLS)
         demand(good, card, f"gives {list(got.values.shape)}, not [B, K, h, w]")
-    elif card.family == "edits":
+    elif card.family in ("edits", "patterns"):
         plain = subject_model(card)(planted_pictures(SPOTS)).shape
         demand(got.values.shape == plain, card, f"makes the model give {list(got.values.shape)}, not {list(plain)}")
     elif card.family == "operators":
@@ -131,7 +131,7 @@ def determinism(card: Card) -> None:
     demand(torch.equal(torch.nan_to_num(a), torch.nan_to_num(b)), card, "gives other values the second time")
 
 
-@law("probes", "edits", "explainers", "objects", "operators")
+@law("probes", "edits", "explainers", "objects", "operators", "patterns")
 def batch_independence(card: Card) -> None:
     """Row i alone equals row i in a batch."""
     x = planted_pictures(SPOTS, reach=_reach(card))

@@ -85,6 +85,22 @@ def _operator(card: Card, model: nn.Module, x: Tensor, heatmap: Tensor | None, s
     return Outcome(card.function(*operands(card.subjects, x)), len(x))
 
 
+def _pattern(card: Card, model: nn.Module, x: Tensor, heatmap: Tensor | None, seed: int) -> Outcome:
+    """The model's output where all its calls see only what the pattern allows."""
+    side = x.shape[-1] // 4
+    tokens = side * side + 1
+    ramp = torch.linspace(-1, 1, tokens * 4).view(1, 1, tokens, 4).sin()
+    given: dict[str, Any] = {
+        "queries": Grid(side, side, prefix=1), "window": 3, "size": 4, "block": 4, "before": 2, "tokens": (0, 9),
+        "table": torch.eye(4, dtype=torch.bool), "labels": torch.arange(side * side) % 3, "q": ramp, "k": ramp.cos(),
+        "allowed": torch.eye(tokens, dtype=torch.bool).roll(1, 0),
+    }  # fmt: skip
+    needed = [o.name for o in card.options if o.default == REQUIRED]
+    mask = card.function(**{name: given[name] for name in needed}).mask()
+    with torch.no_grad(), Edited(model, ALL, lambda call: call.biased(mask), "*"):
+        return Outcome(model(x), len(x))
+
+
 _RUNNERS = {
     "probes": _probe,
     "edits": _edit,
@@ -92,4 +108,5 @@ _RUNNERS = {
     "metrics": _metric,
     "objects": _object,
     "operators": _operator,
+    "patterns": _pattern,
 }

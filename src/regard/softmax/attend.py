@@ -1,0 +1,110 @@
+"""`attend`: softmax attention under a pattern, by the implementation that was asked for or the one that costs least."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from regard.errors import DegenerateError, LayoutError, MethodError
+from regard.patterns._pattern import Pattern
+from regard.patterns.dense import dense as every_pair
+from regard.softmax._geometry import cost, geometries
+from regard.softmax._problem import Bias, Problem, problem
+from regard.softmax.composite import composite
+from regard.softmax.dense import dense, everything
+from regard.softmax.reference import reference
+from regard.softmax.tiled import tiled
+
+Impl = Literal["auto", "reference", "composite", "tiled", "dense"]
+
+IMPLS: Mapping[str, Callable[[Problem], tuple[Tensor, Tensor]]] = {
+    "reference": reference, "composite": composite, "tiled": tiled, "dense": dense,
+}  # fmt: skip
+DEARER = 1.25  # what a pair costs in a tile, over one in a long row with a mask: measured on a CPU
+
+
+@dataclass(frozen=True)
+class Attended:
+    """out `[B, H, Q, Dv]`, lse `[B, H, Q]`: log sum exp of the logits that were seen; impl: which made it, and why.
+
+    A query that sees nothing has zeros and -inf. lse has a gradient from `reference` and `composite` only.
+    """
+
+    out: Tensor
+    lse: Tensor
+    impl: str
+    why: str
+
+    def __repr__(self) -> str:
+        return f"Attended({list(self.out.shape)}, {self.impl}: {self.why})"
+
+
+def attend(
+    q: Tensor, k: Tensor, v: Tensor, *, pattern: Pattern | None = None, bias: Bias | None = None,
+    scale: float | None = None, mask: Tensor | None = None, extra_kv: tuple[Tensor, Tensor] | None = None,
+    sink: Tensor | None = None, impl: str = "auto",
+) -> Attended:  # fmt: skip
+    """See `regard.attend`."""
+    for name, x in (("q", q), ("k", k)):
+        if x.ndim != 4:
+            raise LayoutError(f"{name} {list(x.shape)}", hint="[B, H, N, D]")
+    if impl != "auto" and impl not in IMPLS:
+        raise MethodError.unknown("implementation", impl, IMPLS, see=f"one of auto, {', '.join(IMPLS)}")
+    pattern = every_pair(q.shape[2], k.shape[2]) if pattern is None else pattern
+    p = problem(q, k, v, pattern, bias, scale, mask, extra_kv, sink)
+    chosen, why = cheapest(p) if impl == "auto" else (impl, "as asked")
+    out, lse = IMPLS[chosen](p)
+    if bool(out.detach().isnan().any()):
+        _blame(q, k, v, extra_kv, sink, bias)
+    return Attended(out, lse, chosen, why)
+
+
+def cheapest(p: Problem) -> tuple[str, str]:
+    """The rule of impl="auto", and its reason.
+
+    Away from CPUs, and where a bias needs a gradient: composite. Without intervals, or with a bias of single pairs:
+    dense. Otherwise what costs less: the pairs that tiles hold, with what queries, keys and ops cost beside, times
+    1.25, or all pairs.
+    """
+    if p.q.device.type != "cpu":
+        return "composite", f"the others are for CPUs, q is on {p.q.device}"
+    if any(x is not None and x.requires_grad for x in (p.bias, p.table)) and torch.is_grad_enabled():
+        return "composite", "the bias needs a gradient"
+    if p.pattern.boxes is None:
+        return "dense", "no intervals"
+    if p.bias is not None:
+        return "dense", "a bias of single pairs"
+    if everything(p):
+        return "dense", "every pair is seen"
+    tiles, rows = tiled_cost(p), p.pattern.queries.tokens * p.pattern.keys.tokens
+    told = f"{tiles:.3g} pairs in tiles, {rows:.3g} in rows"
+    return ("tiled", told) if DEARER * tiles < rows else ("dense", told)
+
+
+def tiled_cost(p: Problem) -> float:
+    """Cost of `tiled` for a head, in pairs."""
+    lead = p.q.shape[0] * p.q.shape[1]
+    total = 0.0
+    for box in p.pattern.boxes or ():
+        for chosen, geometry in geometries(box, lead):
+            total += cost(geometry.cuts, lead) * math.prod(map(len, chosen))
+    return total
+
+
+def _blame(
+    q: Tensor, k: Tensor, v: Tensor, extra: tuple[Tensor, Tensor] | None, sink: Tensor | None, bias: Bias | None
+) -> None:
+    """Say which operand the NaN came from."""
+    named = {"q": q, "k": k, "v": v, "sink": sink, "bias": bias if isinstance(bias, Tensor) else None}
+    named |= {"extra_kv[0]": extra[0], "extra_kv[1]": extra[1]} if extra is not None else {}
+    counts = {name: int((~x.isfinite()).sum()) for name, x in named.items() if x is not None}
+    told = ", ".join(f"{name} has {n}" for name, n in counts.items() if n and (name != "bias"))
+    raise DegenerateError(
+        f"attention gives NaN; not finite: {told or 'none of q, k, v, so logits overflow'}",
+        hint="find what makes them; a mask of keys (mask=) keeps keys out, not their NaN",
+    )

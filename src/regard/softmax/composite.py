@@ -1,0 +1,132 @@
+"""`composite`: tiles in plain torch ops. Slower than `tiled`, and differentiable as often and in all that one likes.
+
+Use it for the gradient of a bias or of the log sum exp, for second derivatives, and away from the CPU. Autograd keeps
+the probabilities of the pairs that tiles hold; of patterns without intervals, all pairs.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from regard.patterns._axis import Box
+from regard.softmax._geometry import Cut, geometries, three
+from regard.softmax._problem import Problem
+from regard.softmax.merge import merge
+from regard.softmax.reference import weigh
+
+PAIRS = 1 << 24  # logits of a block of rows, where there are no intervals
+
+
+def composite(problem: Problem) -> tuple[Tensor, Tensor]:
+    """Attention under any pattern, from gathered tiles or blocks of rows."""
+    p = problem
+    k, v = (x.repeat_interleave(p.groups, 1) for x in (p.k, p.v))
+    prefix = p.pattern.queries.prefix
+    if p.pattern.boxes is None:
+        step = max(1, PAIRS // (p.q.shape[0] * p.q.shape[1] * k.shape[2]))
+        out, lse = _rows(p, k, v, range(0, p.q.shape[2], step))
+    else:
+        out, lse = _before(p, k, v)
+        for box in p.pattern.boxes:
+            out, lse = merge(out, lse, *_box(p, k, v, box))
+        if prefix:
+            first, first_lse = _rows(p, k, v, range(0, prefix, prefix))
+            out, lse = torch.cat([first, out], 2), torch.cat([first_lse, lse], 2)
+    if p.extra is not None:
+        more, values = (x.repeat_interleave(p.groups, 1) for x in p.extra)
+        if more.shape[2]:
+            part = weigh(p.scale * (p.q @ more.mT), values)
+            out, lse = merge(out, lse, *part)
+    if p.sink is not None:
+        out, lse = merge(out, lse, torch.zeros_like(out), p.sink[:, None].expand_as(lse))
+    return out, lse
+
+
+def _rows(p: Problem, k: Tensor, v: Tensor, starts: range) -> tuple[Tensor, Tensor]:
+    """Whole rows, a block at a time."""
+    made = []
+    for start in starts:
+        stop = min(start + starts.step, p.q.shape[2])
+        made.append(weigh(p.scale * (p.q[:, :, start:stop] @ k.mT) + p.logits(start, stop), v))
+    outs, lses = zip(*made, strict=True)
+    return torch.cat(outs, 2), torch.cat(lses, 2)
+
+
+def _before(p: Problem, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """The body's attention to prefix keys; without any, to nothing."""
+    first, before = p.pattern.queries.prefix, p.pattern.keys.prefix
+    q = p.q[:, :, first:]
+    if not before:
+        return q.new_zeros(*q.shape[:3], v.shape[3]), q.new_full(q.shape[:3], float("-inf"))
+    logits = p.scale * (q @ k[:, :, :before].mT)
+    if p.bias is not None:
+        logits = logits + p.bias.expand(*p.q.shape[:3], k.shape[2])[:, :, first:, :before]
+    if p.keep is not None:
+        logits = logits.masked_fill(~p.keep[:, None, None, :before], float("-inf"))
+    return weigh(logits, v[:, :, :before])
+
+
+def _box(p: Problem, k: Tensor, v: Tensor, box: Box) -> tuple[Tensor, Tensor]:
+    """The body's attention to the keys of a box: each tile by itself, then every query from a tile that holds it."""
+    prefix, before = p.pattern.queries.prefix, p.pattern.keys.prefix
+    outs, lses, held = [], [], []
+    for query, key, seen in _tiles(box, p.q.shape[0] * p.q.shape[1], p.q.device):
+        logits = p.scale * (p.q[:, :, query + prefix] @ k[:, :, key + before].mT)
+        if p.bias is not None:
+            full = p.bias.expand(*p.q.shape[:3], k.shape[2])
+            logits = logits + full[:, :, (query + prefix)[..., None], (key + before)[..., None, :]]
+        if p.table is not None:
+            logits = logits + p.table.flatten(1)[:, p.offsets(query[..., None], key[..., None, :])]
+        if p.keep is not None:
+            seen = seen & p.keep[:, key + before][:, None, :, None]
+        out, lse = weigh(logits.masked_fill(~seen, float("-inf")), v[:, :, key + before])
+        outs.append(out.flatten(2, 3))
+        lses.append(lse.flatten(2, 3))
+        held.append(query.flatten())
+    body = p.pattern.queries.body
+    nowhere = p.q.new_zeros(*p.q.shape[:2], 1, v.shape[3])
+    every, every_lse = torch.cat([*outs, nowhere], 2), torch.cat([*lses, nowhere[..., 0] + float("-inf")], 2)
+    owner = torch.full((body,), every.shape[2] - 1, device=p.q.device)
+    if held:
+        numbers = torch.cat(held)
+        owner[numbers] = torch.arange(len(numbers), device=p.q.device)
+    return every[:, :, owner], every_lse[:, :, owner]
+
+
+def _tiles(box: Box, lead: int, device: torch.device) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Numbers of queries `[tiles, T]` and keys `[tiles, K]`, and which of these pairs are seen, for each tile row."""
+    axes = three(box)
+    for chosen, geometry in geometries(box, lead):
+        for residue in itertools.product(*chosen):
+            for row, span in enumerate(geometry.cuts[0].span):
+                if not span:
+                    continue
+                rows = [[row], *(range(len(cut.first)) for cut in geometry.cuts[1:])]
+                query = _numbers(geometry.cuts, rows, residue, [a.queries for a in axes], keys=False)
+                key = _numbers(geometry.cuts, rows, residue, [a.keys for a in axes], keys=True)
+                mask, _ = geometry.mask(row, torch.empty(0))
+                whole = torch.ones(len(query), query.shape[1], key.shape[1], dtype=torch.bool)
+                seen = whole if mask is None else mask.flatten(0, 1) == 0
+                yield query.to(device), key.to(device), seen.to(device)
+
+
+def _numbers(
+    cuts: tuple[Cut, Cut, Cut],
+    rows: Sequence[Sequence[int]],
+    residue: tuple[int, ...],
+    lengths: list[int],
+    *,
+    keys: bool,
+) -> Tensor:
+    """Numbers of the tokens of tiles, `[tiles, tokens]`, from their places on three axes."""
+    number = torch.zeros(1, 1, dtype=torch.long)
+    for cut, chosen, r, length in zip(cuts, rows, residue, lengths, strict=True):
+        first, size = (cut.start, cut.span[chosen[0]]) if keys else (cut.first, cut.tile)
+        place = (torch.tensor([first[n] for n in chosen])[:, None] + torch.arange(size)) * cut.dilation + r
+        joined = number[:, None, :, None] * length + place[None, :, None, :]
+        number = joined.flatten(2, 3).flatten(0, 1)
+    return number

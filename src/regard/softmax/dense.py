@@ -1,0 +1,42 @@
+"""`dense`: all keys for each query, with a mask for a block of rows at a time. Any pattern, any bias."""
+
+from __future__ import annotations
+
+import functools
+
+from torch import Tensor
+
+from regard.softmax._pieces import Block, Piece, attend_pieces
+from regard.softmax._problem import Problem
+
+PAIRS = 1 << 22  # numbers of a mask that are held at a time
+
+
+def dense(problem: Problem) -> tuple[Tensor, Tensor]:
+    """Attention by the fused kernel over all pairs; masks are made a block of rows at a time, and again for backward.
+
+    The log sum exp has no gradient. Raises CallError for a bias that needs a gradient, and away from CPUs.
+    """
+    p = problem
+    if everything(p):
+        return attend_pieces(p, [Block(slice(None), slice(None), p.scale)])
+    heads = p.q.shape[0] * p.q.shape[1] if p.bias is not None or p.table is not None or p.pattern.lead else p.q.shape[0]
+    step = max(1, PAIRS // (heads * p.k.shape[2]))
+    pieces: list[Piece] = [
+        Block(
+            slice(at, min(at + step, p.q.shape[2])), slice(None), p.scale, functools.partial(_added, p, at, at + step)
+        )
+        for at in range(0, p.q.shape[2], step)
+    ]
+    return attend_pieces(p, pieces)
+
+
+def everything(p: Problem) -> bool:
+    """Whether every query sees every key, and nothing is added."""
+    free = p.bias is None and p.table is None and p.keep is None
+    pairs = p.pattern.queries.tokens * p.pattern.keys.tokens
+    return free and p.pattern.boxes is not None and p.pattern.count() == pairs
+
+
+def _added(p: Problem, start: int, stop: int) -> Tensor:
+    return p.logits(start, stop).detach()
