@@ -27,6 +27,8 @@ def test_what_does_not_fit_is_refused_with_both_shapes() -> None:
     refuses("v is [3, 5, 5] torch.float64", "floats [B, H, N, D]", check, q, k, v[0])
     refuses("q has 3 tokens, but grid 2x2 has 4", "Grid", check_grid, rg.Grid(2, 2), q)
     refuses("grid 1x2+1 has 1 prefix tokens", "q[:, :, 1:]", check_grid, rg.Grid(1, 2, prefix=1), q)
+    check_count("top", 1, 1, 8)
+    check_count("top", 8, 1, 8)
     refuses("top=0", "1 .. any", check_count, "top", 0, 1)
     refuses("top=9", "1 .. 8", check_count, "top", 9, 1, 8)
 

@@ -109,7 +109,7 @@ def test_same_or_different_needs_fewer_samples() -> None:
     """Two relational heads of four against four plain ones, of the same size within 2 %; means of three seeds.
 
     From 50 and 100 pairs the relational network is right on .75 and .83 of unseen objects, the plain one on .58 and
-    .74: it takes about twice the pairs to be as good. With 400 it has caught up.
+    .74: it takes over twice the pairs to be as good. With 400 it has caught up.
     """
     size = [sum(p.numel() for p in Dual(relations, 0).parameters()) for relations in (2, 0)]
     assert abs(size[0] / size[1] - 1) < 0.02
