@@ -140,9 +140,13 @@ def ours(case: Case) -> Callable[..., Tensor]:
 WAYS = {"regard": ours, "dense": dense, "gather": gather, "shifted": shifted, "flex": flex}
 
 
+def leaves(operands: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return tuple(x.detach().clone().requires_grad_() for x in operands)
+
+
 def backward(function: Callable[..., Tensor], operands: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    leaves = [x.detach().clone().requires_grad_() for x in operands]
-    return torch.autograd.grad(function(*leaves).sum(), leaves)
+    out = function(*operands)
+    return torch.autograd.grad(out, operands, torch.ones_like(out))
 
 
 def gate() -> None:
@@ -157,7 +161,7 @@ def gate() -> None:
         for name in ("regard", *case.ways):
             made = WAYS[name](case)
             assert float((made(q, k, v) - oracle(*wide)).abs().max()) < 5e-6, name
-            for got, expected in zip(backward(made, (q, k, v)), backward(oracle, wide), strict=True):
+            for got, expected in zip(backward(made, leaves((q, k, v))), backward(oracle, leaves(wide)), strict=True):
                 assert float((got - expected).abs().max()) < 5e-5, name
 
 
@@ -201,9 +205,9 @@ def peak(case: str, way: str, mode: str) -> float:
 
 def measure_peak(name: str, way: str, mode: str) -> float:
     small = Case((12, 14), (5, 7), (1, 2, 16)) if len(CASES[name].axes) == 2 else Case((3, 8, 9), (3, 5, 3), (1, 2, 16))
-    backward(WAYS[way](small), small.operands())  # whatever is loaded on first use
+    backward(WAYS[way](small), leaves(small.operands()))  # whatever is loaded on first use
     case = CASES[name]
-    operands = case.operands()
+    operands = case.operands() if mode == "forward" else leaves(case.operands())
     made = WAYS[way](case)  # masks and indices are made before, for they can be kept
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
     before = resident("VmRSS")
@@ -233,7 +237,7 @@ def at(name: str, rounds: int, with_flex: bool) -> dict[str, Any]:
     told: dict[str, Any] = {"forward": ratios({way: partial(forward, f) for way, f in made.items()}, rounds)}
     told["share of matrix product speed"] = floor(case, told["forward"]["regard, ms"][1])
     if case.backward:
-        both = {way: partial(backward, f, operands) for way, f in made.items() if way != "flex"}
+        both = {way: partial(backward, f, leaves(operands)) for way, f in made.items() if way != "flex"}
         told["forward and backward"] = ratios(both, max(3, rounds // 2))
     modes = ["forward", *(["both"] if case.backward else [])]
     told["peak MiB"] = {f"{way}, {mode}": peak(name, way, mode) for way in ("regard", *case.ways) for mode in modes}

@@ -15,7 +15,14 @@ from torch import nn
 
 import regard as rg
 
-SLOW = (("tests", "works"), ("tests", "zoo", "test_zoo.py"))  # whole folders that the fast tier leaves out
+SLOW = (  # folders and files that the fast tier leaves out
+    ("tests", "works"),
+    ("tests", "zoo"),
+    ("tests", "report", "test_browser.py"),
+    ("tests", "report", "test_heads_browser.py"),
+    ("tests", "report", "test_html.py"),
+    ("tests", "mechanisms", "test_survey.py"),
+)
 PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")
 
 

@@ -532,6 +532,7 @@ EXAMPLES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda e: e.name)
 def test_example_in_docstring(example: doctest.DocTest) -> None:
     told: list[str] = []

@@ -441,6 +441,7 @@ def python(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_a_file_dropped_into_a_family_is_a_method(copy: Path) -> None:
     (copy / "src" / "regard" / "probes" / "crest.py").write_text(CREST.replace("BROKEN", ""))
     done = python(copy, "-c", DROPPED, str(copy))
@@ -459,6 +460,7 @@ def test_a_file_dropped_into_a_family_is_a_method(copy: Path) -> None:
     assert "power: float = 1.0" in card.stdout
 
 
+@pytest.mark.slow
 def test_a_dropped_file_is_held_to_the_laws(copy: Path) -> None:
     (copy / "src" / "regard" / "catalogue.json").write_text('{"methods": [], "works": {}}')
     (copy / "src" / "regard" / "probes" / "crest.py").write_text(CREST.replace("BROKEN", "[:, :1] / 0"))

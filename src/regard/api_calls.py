@@ -116,7 +116,7 @@ def attend(
     """Softmax attention in which each query sees the keys that a pattern allows.
 
     out = softmax(scale q k^T + bias) v over the allowed keys. q `[B, H, Q, D]`, k `[B, Hk, K, D]`, v `[B, Hk, K, Dv]`
-    with Hk dividing H (grouped queries); float32 or float64.
+    with Hk dividing H (grouped queries); lse in float32 or wider.
 
     pattern: of `regard.patterns`; None: all keys. bias: `RelativeTable` or `LowRank` (of `regard.softmax`), or a number
     for each pair, broadcasting to `[B, H, Q, K]`. scale: D ** -0.5 if not given. mask: bool `[B, K]`, True for keys

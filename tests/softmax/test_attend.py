@@ -116,6 +116,25 @@ class TestIdentities:
         close(self.out(impl, pattern=P.dense(48), bias=low), attend(Q, *twice, impl=impl).out)  # type: ignore[arg-type]  # 41
 
 
+@pytest.mark.parametrize("impl", IMPLS)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_types_lose_no_more_than_their_own_rounding(impl: str, dtype: torch.dtype) -> None:
+    sink = torch.zeros(4, dtype=dtype)
+    half = [x.to(dtype).requires_grad_() for x in (Q, K, V)]
+    wide = [x.detach().double().requires_grad_() for x in half]
+    pattern = P.criss_cross((6, 8))
+    got, expected = (
+        attend(*x, pattern=pattern, sink=s, impl=i)
+        for x, s, i in ((half, sink, impl), (wide, sink.double(), "reference"))
+    )
+    assert (got.out.dtype, got.lse.dtype) == (dtype, torch.float32)
+    unit = torch.finfo(dtype).eps
+    assert float((got.out - expected.out).detach().abs().max()) < 4 * unit
+    assert float((got.lse - expected.lse).detach().abs().max()) < 4 * unit
+    grads = [torch.autograd.grad(x.out.double().sum(), y) for x, y in ((got, half), (expected, wide))]
+    assert all(float((a - b).abs().max()) < 8 * unit for a, b in zip(*grads, strict=True))
+
+
 def test_criss_cross_is_the_merge_of_row_and_column_with_itself_once() -> None:
     """17: what was counted twice is taken away by hand."""
     row, column = (attend(Q, K, V, pattern=P.axial((6, 8), at)) for at in (1, 0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float
@@ -60,6 +60,13 @@ class Problem:
     @property
     def groups(self) -> int:
         return self.q.shape[1] // self.k.shape[1]
+
+    def to(self, dtype: torch.dtype) -> Problem:
+        """The same in another type."""
+        cast = {name: x.to(dtype) for name in ("q", "k", "v", "bias", "table", "sink")
+                if (x := getattr(self, name)) is not None}  # fmt: skip
+        extra = None if self.extra is None else (self.extra[0].to(dtype), self.extra[1].to(dtype))
+        return replace(self, **cast, extra=extra)
 
     def offsets(self, query: Tensor, key: Tensor) -> Tensor:
         """Where in the flattened table the bias of pairs of body tokens stands."""

@@ -22,7 +22,10 @@ PAIRS = 1 << 24  # logits of a block of rows, where there are no intervals
 
 
 def composite(problem: Problem) -> tuple[Tensor, Tensor]:
-    """Attention under any pattern, from gathered tiles or blocks of rows."""
+    """Attention under any pattern, from gathered tiles or blocks of rows; at least in float32."""
+    if problem.q.dtype.itemsize < 4:
+        out, lse = composite(problem.to(torch.float32))
+        return out.to(problem.q.dtype), lse
     p = problem
     k, v = (x.repeat_interleave(p.groups, 1) for x in (p.k, p.v))
     prefix = p.pattern.queries.prefix

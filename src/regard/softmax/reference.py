@@ -34,7 +34,7 @@ def reference(problem: Problem) -> tuple[Tensor, Tensor]:
         sink = problem.sink.double().view(1, -1, 1, 1).expand(*q.shape[:3], 1)
         logits, v = torch.cat([logits, sink], -1), torch.cat([v, torch.zeros_like(v[:, :, :1])], 2)
     out, lse = weigh(logits, v)
-    return out.to(wide), lse.to(wide)
+    return out.to(wide), lse.to(torch.promote_types(wide, torch.float32))
 
 
 def weigh(logits: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from regard.subjects.bank import Draw
 from regard.subjects.forward import Forward, Subject
 from regard.testing.tensors import operands
 
-STEPS, ORDERS = 8, 5
+STEPS, ORDERS, FORWARDS = 8, 5, 400
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,9 @@ def _probe(card: Card, model: nn.Module, x: Tensor, heatmap: Tensor | None, seed
 
 
 def _explainer(card: Card, model: nn.Module, x: Tensor, heatmap: Tensor | None, seed: int) -> Outcome:
-    made = subject_run.explain(Chosen(card, card.function, {}), Subject(model, x, ALL), target=1, seed=seed)
+    few = {o.name: min(o.default, FORWARDS) for o in card.options if o.name == "forwards" and o.default}
+    chosen = Chosen(card, partial(card.function, **few), few)
+    made = subject_run.explain(chosen, Subject(model, x, ALL), target=1, seed=seed)
     return Outcome(torch.from_numpy(made.values), len(x))
 
 
