@@ -30,6 +30,7 @@ def test_biases_have_gradients(name: str, generator: torch.Generator) -> None:
         agree(composite, (problem(it.q, it.k, it.v, pattern, bias, None, None, None, None), [*leaves, leaf]))
 
 
+@pytest.mark.slow
 def test_first_and_second_derivatives() -> None:
     """39: gradcheck and gradgradcheck, of output and log sum exp."""
     it, leaves = a_problem(rg.patterns.neighborhood(rg.Grid(2, 3, prefix=1), 2), heads=1, groups=1, dim=2, values=1)
