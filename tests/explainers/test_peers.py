@@ -16,7 +16,7 @@ import regard as rg
 
 from .models import draw, explained, values
 
-pytestmark = pytest.mark.peers
+pytestmark = [pytest.mark.peers, pytest.mark.slow]
 TARGET = 7
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from regard.subjects.bank import Draw
 from regard.subjects.forward import Forward, Subject
 
 STEPS, ORDERS = 8, 5
+FEW = {"steps": 8, "samples": 8, "masks": 16}  # of what is summed: laws hold for any number
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,9 @@ def _probe(card: Card, model: nn.Module, x: Tensor, heatmap: Tensor | None, seed
 
 
 def _explainer(card: Card, model: nn.Module, x: Tensor, heatmap: Tensor | None, seed: int) -> Outcome:
-    made = subject_run.explain(Chosen(card, card.function, {}), Subject(model, x, ALL), target=1, seed=seed)
+    few = {o.name: FEW[o.name] for o in card.options if o.name in FEW}
+    chosen = Chosen(card, functools.partial(card.function, **few), few)
+    made = subject_run.explain(chosen, Subject(model, x, ALL), target=1, seed=seed)
     return Outcome(torch.from_numpy(made.values), len(x))
 
 
