@@ -30,9 +30,9 @@ def attcat(record: Record, score: Scorer, *, query: int | None = None) -> MapVal
     Transformers via Attentive Class Activation Tokens".
 
     >>> import regard as rg
-    >>> model = rg.model("random:vit_tiny_patch16_224")
+    >>> model = rg.model("random:test_vit")
     >>> rg.explain(model, rg.image("sample:coffee", like=model), method="attcat", target=7).values.shape
-    (1, 14, 14)
+    (1, 20, 30)
     """
     readings, grid = readings_on_one_grid(record)
     at = query_of(grid, query)

@@ -31,10 +31,10 @@ def attention_x_gradient(
     Source: "Hallucination Begins Where Saliency Drops".
 
     >>> import regard as rg
-    >>> model = rg.model("random:vit_tiny_patch16_224")
+    >>> model = rg.model("random:test_vit")
     >>> x = rg.image("sample:coffee", like=model)
     >>> rg.explain(model, x, method="attention_x_gradient", target=7).site
-    'blocks.11.attn'
+    'blocks.5.attn'
     """
     gradient_row = cards("probes")["gradient_row"].function
     reading = last_on_grid(score.watch({"row": partial(gradient_row, queries=(query or 0,))}), layer)

@@ -34,10 +34,11 @@ def beyond_intuition(record: Record, score: Scorer, *, start: int | None = None,
 
     >>> import regard as rg
     >>> from functools import partial
-    >>> model = rg.model("random:vit_tiny_patch16_224")
-    >>> short = partial(rg.explainers.beyond_intuition, start=10, steps=2)
-    >>> rg.explain(model, rg.image("sample:coffee", like=model), method=short, target=7).values.shape
-    (1, 14, 14)
+    >>> from regard.testing.planted import PlantedViT, planted_pictures
+    >>> method = partial(rg.explainers.beyond_intuition, steps=5)
+    >>> heat = rg.explain(PlantedViT(), planted_pictures([(2, 5)]), method=method, target=1)
+    >>> divmod(int(heat.values.argmax()), 8)
+    (2, 5)
     """
     readings, grid = readings_on_one_grid(record)
     start = len(readings) // 3 if start is None else start

@@ -44,10 +44,11 @@ def cross_domain_ig(
 
     >>> import regard as rg
     >>> from functools import partial
-    >>> model = rg.model("random:resnet18")
-    >>> waves = partial(rg.explainers.cross_domain_ig, transform="fourier", steps=3)
-    >>> rg.explain(model, rg.image("sample:coffee", like=model), method=waves, target=7).grid
-    Grid(h=224, w=224, prefix=0)
+    >>> from regard.testing.planted import PlantedCNN, planted_pictures
+    >>> waves = partial(rg.explainers.cross_domain_ig, transform="fourier", steps=8)
+    >>> heat = rg.explain(PlantedCNN(), planted_pictures([(2, 5)]), method=waves, target=1)
+    >>> divmod(int(heat.values.argmax()), 32)
+    (16, 16)
     """
     there, back = _pair(transform, x, window)
     with torch.no_grad():

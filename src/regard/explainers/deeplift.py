@@ -32,7 +32,7 @@ def deeplift(x: Tensor, score: Scorer, *, baseline: Baseline = "black") -> MapVa
     Differences".
 
     >>> import regard as rg
-    >>> model = rg.model("random:resnet18")
+    >>> model = rg.model("random:test_resnet")
     >>> rg.explain(model, rg.image("sample:coffee", like=model), method="deeplift", target=7).gap < 1e-3
     True
     """

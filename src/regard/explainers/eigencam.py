@@ -28,7 +28,7 @@ def eigencam(layer: Layer, *, centre: bool = False) -> MapValues:
     Principal Components".
 
     >>> import regard as rg
-    >>> model = rg.model("random:resnet18")
+    >>> model = rg.model("random:test_resnet")
     >>> rg.explain(model, rg.image("sample:coffee", like=model), method="eigencam", target=7).site
     'layer4'
     """

@@ -37,10 +37,10 @@ def expected_gradients(
 
     >>> import regard as rg
     >>> from functools import partial
-    >>> model = rg.model("random:test_vit")
+    >>> model = rg.model("random:test_resnet")
     >>> few = partial(rg.explainers.expected_gradients, samples=4)
     >>> rg.explain(model, rg.image("sample:coffee", like=model), method=few, target=7).values.shape
-    (1, 320, 480)
+    (1, 160, 160)
     """
     check_samples(samples, 2)
     if references is not None and references.shape[1:] != x.shape[1:]:

@@ -38,7 +38,7 @@ def fullgrad(x: Tensor, score: Scorer, *, scale: Literal["layer", "channel", "no
     Network Visualization".
 
     >>> import regard as rg
-    >>> model = rg.model("random:resnet18")
+    >>> model = rg.model("random:test_resnet")
     >>> rg.explain(model, rg.image("sample:coffee", like=model), method="fullgrad", target=7).gap < 1e-4
     True
     """

@@ -27,7 +27,7 @@ def gradcam_plus_plus(layer: Layer) -> MapValues:
     Source: Chattopadhyay et al. 2018, "Grad-CAM++: Improved Visual Explanations for Deep Convolutional Networks".
 
     >>> import regard as rg
-    >>> model = rg.model("random:resnet18")
+    >>> model = rg.model("random:test_resnet")
     >>> rg.explain(model, rg.image("sample:coffee", like=model), method="gradcam_plus_plus", target=7).site
     'layer4'
     """

@@ -28,8 +28,8 @@ def gradient(x: Tensor, score: Scorer, *, channels: Channels = "max_abs") -> Map
     Source: Simonyan, Vedaldi and Zisserman 2014, "Deep Inside Convolutional Networks", section 3.
 
     >>> import regard as rg
-    >>> model = rg.model("random:resnet18")
+    >>> model = rg.model("random:test_resnet")
     >>> rg.explain(model, rg.image("sample:coffee", like=model), method="gradient", target=7).values.shape
-    (1, 224, 224)
+    (1, 160, 160)
     """
     return on_pixels(over_channels(score.gradient(), channels))

@@ -25,7 +25,7 @@ def hirescam(layer: Layer) -> MapValues:
     neural networks".
 
     >>> import regard as rg
-    >>> model = rg.model("random:resnet18")
+    >>> model = rg.model("random:test_resnet")
     >>> rg.explain(model, rg.image("sample:coffee", like=model), method="hirescam", target=7).site
     'layer4'
     """

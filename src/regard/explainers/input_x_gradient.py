@@ -28,9 +28,9 @@ def input_x_gradient(x: Tensor, score: Scorer) -> MapValues:
     Differences", and the same authors' "Not Just a Black Box" (2016).
 
     >>> import regard as rg
-    >>> model = rg.model("random:resnet18")
+    >>> model = rg.model("random:test_resnet")
     >>> rg.explain(model, rg.image("sample:coffee", like=model), method="input_x_gradient", target=7).values.shape
-    (1, 224, 224)
+    (1, 160, 160)
     """
     attributed = x * score.gradient()
     return on_pixels(attributed, gap=completeness_gap(attributed, score.value))

@@ -33,7 +33,7 @@ def integrated_gradients(
 
     >>> import regard as rg
     >>> from functools import partial
-    >>> model = rg.model("random:test_vit")
+    >>> model = rg.model("random:test_resnet")
     >>> short = partial(rg.explainers.integrated_gradients, steps=4, baseline="blur")
     >>> rg.explain(model, rg.image("sample:coffee", like=model), method=short, target=7).forwards
     6

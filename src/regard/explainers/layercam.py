@@ -25,7 +25,7 @@ def layercam(layer: Layer) -> MapValues:
     Source: Jiang et al. 2021, "LayerCAM: Exploring Hierarchical Class Activation Maps for Localization".
 
     >>> import regard as rg
-    >>> model = rg.model("random:resnet18")
+    >>> model = rg.model("random:test_resnet")
     >>> rg.explain(model, rg.image("sample:coffee", like=model), method="layercam", target=7).site
     'layer4'
     """

@@ -30,9 +30,9 @@ def legrad(score: Scorer, *, layers: int = 2) -> MapValues:
     Source: Bousselham et al. 2024, "LeGrad: An Explainability Method for Vision Transformers".
 
     >>> import regard as rg
-    >>> model = rg.model("random:vit_tiny_patch16_224")
+    >>> model = rg.model("random:test_vit")
     >>> rg.explain(model, rg.image("sample:coffee", like=model), method="legrad", target=7).site
-    'blocks.10.attn .. blocks.11.attn'
+    'blocks.4.attn .. blocks.5.attn'
     """
     readings, grid = readings_on_one_grid(score.watch(()))
     if not 1 <= layers <= len(readings):

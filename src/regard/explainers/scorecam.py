@@ -34,9 +34,10 @@ def scorecam(x: Tensor, layer: Layer, score: Scorer, *, temperature: float = 1.0
     Source: Wang et al. 2020, "Score-CAM: Score-Weighted Visual Explanations for Convolutional Neural Networks".
 
     >>> import regard as rg
-    >>> model = rg.model("random:test_resnet")
-    >>> rg.explain(model, rg.image("sample:coffee", like=model), method="scorecam", target=7).values.shape
-    (1, 5, 5)
+    >>> from regard.testing.planted import PlantedCNN, planted_pictures
+    >>> heat = rg.explain(PlantedCNN(), planted_pictures([(2, 5)]), method="scorecam", target=1)
+    >>> divmod(int(heat.values.argmax()), 8)
+    (2, 5)
     """
     if temperature <= 0:
         raise LayoutError(f"a temperature of {temperature}", hint="above 0; 1 in the paper")

@@ -35,10 +35,10 @@ def smoothgrad(
 
     >>> import regard as rg
     >>> from functools import partial
-    >>> model = rg.model("random:test_vit")
+    >>> model = rg.model("random:test_resnet")
     >>> few = partial(rg.explainers.smoothgrad, samples=4)
     >>> rg.explain(model, rg.image("sample:coffee", like=model), method=few, target=7).se.shape
-    (1, 320, 480)
+    (1, 160, 160)
     """
     found = moments(score, x, generator, samples, noise)
     variance = found.deviations / (samples - 1) / samples

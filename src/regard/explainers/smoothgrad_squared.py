@@ -32,7 +32,7 @@ def smoothgrad_squared(
 
     >>> import regard as rg
     >>> from functools import partial
-    >>> model = rg.model("random:test_vit")
+    >>> model = rg.model("random:test_resnet")
     >>> few = partial(rg.explainers.smoothgrad_squared, samples=4)
     >>> bool((rg.explain(model, rg.image("sample:coffee", like=model), method=few, target=7).values >= 0).all())
     True

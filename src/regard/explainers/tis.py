@@ -38,10 +38,11 @@ def tis(
 
     >>> import regard as rg
     >>> from functools import partial
-    >>> model = rg.model("random:vit_tiny_patch16_224")
-    >>> few = partial(rg.explainers.tis, masks=4)
-    >>> rg.explain(model, rg.image("sample:coffee", like=model), method=few, target=7).values.shape
-    (1, 14, 14)
+    >>> from regard.testing.planted import PlantedViT, planted_pictures
+    >>> method = partial(rg.explainers.tis, masks=16)
+    >>> heat = rg.explain(PlantedViT(), planted_pictures([(2, 5)]), method=method, target=1)
+    >>> divmod(int(heat.values.argmax()), 8)
+    (2, 5)
     """
     readings, _ = readings_on_one_grid(record)
     grid = score.check_droppable()

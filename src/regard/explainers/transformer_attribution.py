@@ -30,10 +30,10 @@ def transformer_attribution(score: Scorer, *, query: int | None = None) -> MapVa
     Source: Chefer, Gur and Wolf 2021, "Generic Attention-model Explainability".
 
     >>> import regard as rg
-    >>> model = rg.model("random:vit_tiny_patch16_224")
+    >>> model = rg.model("random:test_vit")
     >>> x = rg.image("sample:coffee", like=model)
     >>> rg.explain(model, x, method="transformer_attribution", target=7).values.shape
-    (1, 14, 14)
+    (1, 20, 30)
     """
     relevance = cards("probes")["relevance"].function
     record = score.watch({"relevance": partial(relevance, query=query or 0)})

@@ -36,10 +36,11 @@ def vit_cx(
 
     >>> import regard as rg
     >>> from functools import partial
-    >>> model = rg.model("random:vit_tiny_patch16_224")
-    >>> few = partial(rg.explainers.vit_cx, distance=0.9)
-    >>> rg.explain(model, rg.image("sample:coffee", like=model), method=few, target=7).values.shape
-    (1, 14, 14)
+    >>> from regard.testing.planted import PlantedViT, planted_pictures
+    >>> method = partial(rg.explainers.vit_cx, distance=0.3)
+    >>> heat = rg.explain(PlantedViT(), planted_pictures([(2, 5)]), method=method, target=1)
+    >>> divmod(int(heat.values.argmax()), 8)
+    (2, 5)
     """
     drawn = noise * torch.randn((1, *x.shape[1:]), generator=generator, dtype=torch.float64).to(x)
     clusters = [_masks(one, distance) for one in layer.values]

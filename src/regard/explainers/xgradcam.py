@@ -28,7 +28,7 @@ def xgradcam(layer: Layer) -> MapValues:
     Source: Fu et al. 2020, "Axiom-based Grad-CAM: Towards Accurate Visualization and Explanation of CNNs".
 
     >>> import regard as rg
-    >>> model = rg.model("random:resnet18")
+    >>> model = rg.model("random:test_resnet")
     >>> rg.explain(model, rg.image("sample:coffee", like=model), method="xgradcam", target=7).site
     'layer4'
     """
