@@ -13,8 +13,6 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from regard.core.call import Call
-from regard.core.edit import Edited
 from regard.core.scope import addresses
 from regard.errors import CallError
 from regard.layout import Grid
@@ -56,25 +54,16 @@ class TokenDrop:
 
         self.score.value  # noqa: B018 - the target is found on whole pictures
         hook = self.module.register_forward_hook(leave_out)
+        x = self.score.on.x
         try:
-            return self.score.run(self._pictures(keep))
+            return self.score.run(x.expand(len(keep), *x.shape).flatten(0, 1))
         finally:
             hook.remove()
 
     def masked(self, keep: Bool[Tensor, "n b cells"]) -> Float[Tensor, " nb"]:
         """The oracle: all tokens, but no block may look at those that are gone."""
         stays = keep[:, :, self.at].flatten(0, 1)
-        seen = torch.cat([stays.new_ones(len(stays), self.grid.prefix), stays], 1)[:, None, None]
-
-        def hide(call: Call) -> Call:
-            return call.biased(seen) if call.keys == self.grid.tokens else call
-
-        with Edited(self.score.on.model, self.score.on.mechanisms, hide, "*"):
-            return self.score.run(self._pictures(keep))
-
-    def _pictures(self, keep: Tensor) -> Tensor:
-        x = self.score.on.x
-        return x.expand(len(keep), *x.shape).flatten(0, 1)
+        return self.score.keeping(torch.cat([stays.new_ones(len(stays), self.grid.prefix), stays], 1))
 
     def _check(self) -> None:
         half = torch.arange(self.cells.count, device=self.at.device) % 2 == 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -21,12 +20,8 @@ from regard.subjects.bank import Draw
 from regard.subjects.forward import Forward, Subject
 from regard.testing.tensors import operands
 
-<<<<<<< HEAD
-STEPS, ORDERS, FORWARDS = 8, 5, 400
-=======
 STEPS, ORDERS = 8, 5
-FEW = {"steps": 8, "samples": 8, "masks": 16}  # of what is summed: laws hold for any number
->>>>>>> s11-c
+FEW = {"steps": 8, "samples": 8, "masks": 16, "forwards": 400}  # of what is summed: laws hold for any number
 
 
 @dataclass(frozen=True)
@@ -53,13 +48,8 @@ def _probe(card: Card, model: nn.Module, x: Tensor, heatmap: Tensor | None, seed
 
 
 def _explainer(card: Card, model: nn.Module, x: Tensor, heatmap: Tensor | None, seed: int) -> Outcome:
-<<<<<<< HEAD
-    few = {o.name: min(o.default, FORWARDS) for o in card.options if o.name == "forwards" and o.default}
-    chosen = Chosen(card, partial(card.function, **few), few)
-=======
-    few = {o.name: FEW[o.name] for o in card.options if o.name in FEW}
+    few = {o.name: FEW[o.name] for o in card.options if o.name in FEW and o.default}
     chosen = Chosen(card, functools.partial(card.function, **few), few)
->>>>>>> s11-c
     made = subject_run.explain(chosen, Subject(model, x, ALL), target=1, seed=seed)
     return Outcome(torch.from_numpy(made.values), len(x))
 
