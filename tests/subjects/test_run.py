@@ -87,3 +87,15 @@ def test_a_contrast_is_explained_and_not_scored_as_a_class() -> None:
     with pytest.raises(MethodError, match="explains 'class 1 vs class 2', and scores are of one class"):
         rg.score(heat, model, X[:1], orders=2)
     assert rg.score(heat, model, X[:1], target=1, orders=2).target == "class 1"
+
+
+def test_a_model_without_a_classifier_says_that_a_feature_is_explained() -> None:
+    import timm
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        headless = timm.create_model("test_vit", num_classes=0).eval()
+    x = torch.rand(1, 3, 160, 160, generator=torch.Generator().manual_seed(0))
+    told = [rg.explain(headless, x, method="gradcam", target=t).warnings for t in (3, lambda out: out.norm(dim=1))]
+    assert any("the model has no classifier" in w for w in told[0])
+    assert not any("the model has no classifier" in w for w in told[1])

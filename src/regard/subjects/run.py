@@ -27,6 +27,7 @@ from regard.subjects.values import MapValues, ScoreValues
 
 FEATURES = ("q", "k", "v")
 UNAIMED = "{} does not look at a target: the map is the same for all"
+HEADLESS = "the model has no classifier: one of its features is explained; target= an embedding or a function"
 TRAINING = "the model is in training mode: dropout and batch statistics act"
 
 
@@ -64,6 +65,7 @@ def explain(chosen: Chosen, on: Subject, *, target: Goal = None, site: str | Non
         warnings=(
             *made.warnings,
             *([TRAINING] if on.model.training else []),
+            *([HEADLESS] if aim and aim.index and getattr(on.model, "num_classes", None) == 0 else []),
             *([UNAIMED.format(card.name)] if target is not None and not aim else []),
         ),
     )
