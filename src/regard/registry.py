@@ -48,7 +48,8 @@ FAMILIES: Mapping[str, Family] = {
     "objects": _family("features grid", "PartsValues", "patch features -> objects and parts"),
     "operators": _family(
         "q k v logits tokens grid agents projection gate beta inducing importance intensity decay times channels "
-        "rq rk mix affinity position left right images",
+        "rq rk mix affinity position left right images "
+        "fundamentals",
         "Output Weights Tokens Images",
         "tensors -> attention, computed",
     ),

@@ -66,5 +66,6 @@ _MADE: Mapping[str, Callable[[Tensor], Any]] = {
     "left": lambda x: _heads(18)(x),
     "right": lambda x: _heads(19)(x),
     "images": lambda x: x,
+    "fundamentals": lambda x: torch.tensor([[[0.0, 0.01, 0.0], [-0.02, 0.0, -1.0], [0.1, 1.0, 0.0]]]).to(x),
     "position": lambda x: _drawn(17, HEADS, CELLS**2, CELLS**2).to(x),
 }
