@@ -497,6 +497,8 @@ ROOMS = (
     "patterns",
     "softmax",
     "models",
+    "gaze",
+    "gaze.metrics",
 )
 FILES = (
     "api",
@@ -516,8 +518,8 @@ def modules_with_examples() -> Iterator[Any]:
     """Modules by their full names: `regard.probes.entropy`, the attribute, is the function."""
     names = [f"regard.{name}" for name in FILES]
     for room in ROOMS:
-        folder = str(Path(inspect.getfile(api)).parent / room)
-        names += [f"regard.{room}.{m.name}" for m in pkgutil.iter_modules([folder])]
+        folder = str(Path(inspect.getfile(api)).parent / room.replace(".", "/"))
+        names += [f"regard.{room}.{m.name}" for m in pkgutil.iter_modules([folder]) if not m.ispkg]
     for name in names:
         module = importlib.import_module(name)
         assert inspect.ismodule(module)

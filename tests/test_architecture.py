@@ -34,6 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models": CORE | {"models"},
     "subjects": GIVEN,
     **{family: GIVEN | {family} for family in FAMILIES},
+    "gaze": GIVEN | {"gaze"},
     "patterns": CORE | {"patterns", "viz"},  # pattern.plot() reaches viz inside the function
     "softmax": CORE | {"patterns", "softmax"},
     "looking": GIVEN | {"atlas", "mechanisms", "models", "looking"},
@@ -45,7 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "report": BOTTOM | {"atlas", "results", "models", "looking", "viz", "report"},
     "cli": CORE | {"atlas", "bibliography", "api", "api_calls", "api_heads", "looking", "report", "cli"},
     "__main__": {"cli"},
-    "__init__": {"api", "api_calls", "api_heads", "atlas", "errors", "layout", "results", "core", "patterns"}
+    "__init__": {"api", "api_calls", "api_heads", "atlas", "errors", "gaze", "layout", "results", "core", "patterns"}
     | FAMILIES,
 }
 # A family is found by name through the registry; nobody above imports one directly.

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
-from regard.registry import Card
+from regard.registry import FAMILIES, Card
 from regard.testing.planted import CELLS, SIDE, PlantedCNN, PlantedMamba, PlantedViT, planted_pictures
 from regard.testing.subjects import Outcome, run
 from regard.testing.tensors import HEADS, operands
@@ -85,7 +85,7 @@ def _reach(card: Card) -> int:
     return 1 if card.family == "objects" else 0
 
 
-EVERY = ("probes", "edits", "explainers", "metrics", "objects", "operators", "patterns")
+EVERY = tuple(FAMILIES)
 
 
 @law(*EVERY)
@@ -93,7 +93,7 @@ def layout(card: Card) -> None:
     """Results are [B, ...] as the family promises, on the grid of the model."""
     got = _try(card)
     b = got.batch
-    if card.family == "explainers":
+    if card.family in ("explainers", "gaze.predictors"):
         good = got.values.ndim == 3 and len(got.values) == b and got.values.shape[1] == got.values.shape[2] <= SIDE
         demand(good, card, f"gives {list(got.values.shape)}, not [B, h, w] of a square picture")
     elif card.family == "objects":
@@ -107,6 +107,8 @@ def layout(card: Card) -> None:
         wanted = {"Output": [b, heads], "Weights": [b, heads, n, n], "Tokens": [b, n], "Images": [b, 3]}[card.gives]
         good = list(got.values.shape[: len(wanted)]) == wanted
         demand(good, card, f"gives {list(got.values.shape)} for {card.gives} {wanted}")
+    elif card.family == "gaze.metrics":
+        demand(list(got.values.shape) == [1], card, f"gives {list(got.values.shape[1:])}, not one number a picture")
     elif card.family == "probes":
         demand(list(got.values.shape[:2]) == [b, 2], card, f"gives {list(got.values.shape)}, not [B, H, ...]")
         if card.gives == "PerQuery":
@@ -131,7 +133,7 @@ def determinism(card: Card) -> None:
     demand(torch.equal(torch.nan_to_num(a), torch.nan_to_num(b)), card, "gives other values the second time")
 
 
-@law("probes", "edits", "explainers", "objects", "operators", "patterns")
+@law("probes", "edits", "explainers", "objects", "operators", "patterns", "gaze.predictors")
 def batch_independence(card: Card) -> None:
     """Row i alone equals row i in a batch."""
     x = planted_pictures(SPOTS, reach=_reach(card))
@@ -232,7 +234,7 @@ def differentiable(card: Card) -> None:
         demand(not needed or (gradient is not None and bool(gradient.any())), card, f"gives {name} no gradient")
 
 
-@law("explainers", "objects")
+@law("explainers", "objects", "gaze.predictors")
 def planted(card: Card) -> None:
     """The red patch is found: it holds the largest entry of the map, in every place it is put."""
     for spot in SPOTS:
@@ -244,7 +246,7 @@ def planted(card: Card) -> None:
         demand(near, card, f"finds {found} where the evidence lies at {spot}")
 
 
-@law("metrics")
+@law("metrics", "gaze.metrics")
 def tells_right_from_wrong(card: Card) -> None:
     """The planted map scores better than its negative."""
     x = planted_pictures(SPOTS[:1])

@@ -18,6 +18,7 @@ from regard.results import Map
 from regard.subjects import run as subject_run
 from regard.subjects.bank import Draw
 from regard.subjects.forward import Forward, Subject
+from regard.testing.eyes import eyes, photo
 from regard.testing.tensors import operands
 
 STEPS, ORDERS = 8, 5
@@ -105,6 +106,18 @@ def _pattern(card: Card, model: nn.Module, x: Tensor, heatmap: Tensor | None, se
         return Outcome(model(x), len(x))
 
 
+def _predictor(card: Card, model: nn.Module, x: Tensor, heatmap: Tensor | None, seed: int) -> Outcome:
+    """On the pictures as photos; the model has no part in it."""
+    return Outcome(card.function(photo(x)).values, len(x))
+
+
+def _gaze_metric(card: Card, model: nn.Module, x: Tensor, heatmap: Tensor | None, seed: int) -> Outcome:
+    """Of the first picture's redness, or the given map, where people look at what is red."""
+    given = eyes(x, heatmap)
+    value = card.function(*(given[name] for name in card.subjects))
+    return Outcome(value[None], 1, card.gives == "Higher")
+
+
 _RUNNERS = {
     "probes": _probe,
     "edits": _edit,
@@ -113,4 +126,6 @@ _RUNNERS = {
     "objects": _object,
     "operators": _operator,
     "patterns": _pattern,
+    "gaze.predictors": _predictor,
+    "gaze.metrics": _gaze_metric,
 }

@@ -1,0 +1,34 @@
+"""SIM: how much of two maps lies in the same place."""
+
+from __future__ import annotations
+
+import torch
+
+from regard.gaze.metrics._shared import Heatmap, Higher, Truth, check_pair, shares, stretched
+from regard.registry import method
+
+
+@method(
+    "gaze.metrics",
+    paper="mit-saliency",
+    claim="equals 1 - half the sum of absolute differences; 1 for equal maps",
+    source="the MIT benchmark's similarity",
+    needs={"heatmap", "truth"},
+    differs="none",
+    unit="share",
+)
+def sim(heatmap: Heatmap, truth: Truth, *, stretch: bool = False) -> Higher:
+    """Histogram intersection sum min(S, G) of the two maps, each divided by its sum: 0..1.
+
+    stretch: both are first brought to 0..1 (MIT, AIM 2024); otherwise only negative values are shifted away.
+
+    heatmap, truth [h, w]. Raises LayoutError for maps of two sizes, DegenerateError for one that sums to 0.
+    Source: Judd, Durand and Torralba 2012; Bylinskii et al. 2019.
+
+    >>> import torch
+    >>> sim(torch.tensor([[1.0, 1.0]]), torch.tensor([[1.0, 0.0]]))
+    tensor(0.5000)
+    """
+    check_pair(heatmap, truth)
+    pair = [stretched(t) if stretch and t.max() > t.min() else t for t in (heatmap, truth)]
+    return torch.minimum(shares(pair[0], "the map"), shares(pair[1], "the map of people")).sum()
