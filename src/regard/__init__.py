@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-_VERBS = "model image explain score bank discover look methods card papers"
+_VERBS = "model image explain score bank masks discover look methods card papers"
 _HOMES = (
     dict.fromkeys(_VERBS.split(), "regard.api")
     | dict.fromkeys(("watch", "edit", "swap", "attend", "sites", "audit"), "regard.api_calls")
@@ -25,7 +25,7 @@ __all__ = [*_HOMES, *_FAMILIES, "errors"]
 
 if TYPE_CHECKING:
     from regard import edits, errors, explainers, gaze, metrics, objects, operators, patterns, probes
-    from regard.api import bank, card, discover, explain, image, look, methods, model, papers, score
+    from regard.api import bank, card, discover, explain, image, look, masks, methods, model, papers, score
     from regard.api_calls import attend, audit, edit, sites, swap, watch
     from regard.api_heads import head_groups, heads, query_key
     from regard.atlas import Atlas, HeadGroups, Joint

@@ -43,7 +43,9 @@ FAMILIES: Mapping[str, Family] = {
     "probes": _family("rows received call grid total out gradient carry", "PerQuery PerHead Summed", "Call -> numbers"),
     "explainers": _family("record layer layers scans x generator score", "MapValues", "record or forwards -> Map"),
     "edits": _family("", "Edit", "another call in a call's place"),
-    "metrics": _family("heatmap forward bank", "ScoreValues", "Map -> Score"),
+    "metrics": _family(
+        "heatmap maps x forward bank masks removal region again generator", "ScoreValues", "Map -> Score"
+    ),
     "patterns": _family("", "Pattern", "who may look at whom"),
     "objects": _family("features grid", "PartsValues", "patch features -> objects and parts"),
     "operators": _family(

@@ -177,7 +177,7 @@ class Score(Result):
 
     `null` holds the values of `n` random maps, `p` the share of them (with this one) at least as good,
     `interval` the central 95 % of the null, `curve` the points behind the value `[2, S]`
-    (x, y) and `null_curves` those of the random maps `[n, S]`.
+    (x, y) and `null_curves` those of the random maps `[n, S]`; `se` is the Monte-Carlo error of the value.
     """
 
     value: float
@@ -194,6 +194,7 @@ class Score(Result):
     seconds: float = 0.0
     curve: Array | None = None
     null_curves: Array | None = None
+    se: float | None = None
 
     def __repr__(self) -> str:
         chance = f", chance {self.interval[0]:.3g}..{self.interval[1]:.3g}" if self.interval else ""

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+import regard as rg
 from regard.layout import Grid
 
 GRID = Grid(3, 4)
@@ -43,3 +44,23 @@ def removal_curve(model: Additive, x: torch.Tensor, order: torch.Tensor, steps: 
         kept[order[:gone]] = x[:, :1].mean()
         curve.append(float(0.1 + kept @ model.weights))
     return curve
+
+
+class LinearScore(Additive):
+    """As `Additive`, but the logit of class 1 itself is the sum: what mask metrics score is linear."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        s = 0.1 + F.adaptive_avg_pool2d(x[:, :1], (GRID.h, GRID.w)).flatten(1) @ self.weights
+        return torch.stack([torch.zeros_like(s), s, -s], dim=1)
+
+
+def make_linear(seed: int = 0) -> tuple[LinearScore, torch.Tensor, torch.Tensor]:
+    """As `make`, with signed weights."""
+    model, x, contributions = make(seed)
+    signs = 1 - 2 * (torch.arange(GRID.patches) % 3 == 0).double()
+    return LinearScore(model.weights * signs), x, contributions * signs
+
+
+def as_map(values: torch.Tensor) -> rg.Map:
+    """Values of cells as a map of class 1."""
+    return rg.Map(values.view(1, GRID.h, GRID.w).numpy(), GRID, "given", target_index=(1,))

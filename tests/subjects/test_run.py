@@ -9,7 +9,7 @@ from regard.errors import LayoutError, MethodError
 from regard.mechanisms import ALL
 from regard.registry import find
 from regard.subjects import run
-from regard.subjects.bank import Draw
+from regard.subjects.bank import Draw, make_bank
 from regard.subjects.forward import Forward, Subject
 from regard.subjects.values import ScoreValues
 from regard.testing.planted import PlantedCNN, PlantedViT, planted_pictures
@@ -27,7 +27,7 @@ def test_explain_counts_forwards_and_keeps_the_target() -> None:
 
 def score_values(value: float, null: list[float], higher: bool) -> ScoreValues:
     n = len(null)
-    return ScoreValues(value, torch.tensor(null), torch.zeros(2, 3), torch.zeros(n, 3), "told", higher)
+    return ScoreValues(value, torch.tensor(null), "told", higher, torch.zeros(2, 3), torch.zeros(n, 3))
 
 
 @pytest.mark.parametrize(("higher", "p"), [(True, 2 / 5), (False, 5 / 5)])
@@ -46,9 +46,9 @@ def test_without_a_null_there_is_no_p() -> None:
 def test_one_picture_at_a_time() -> None:
     model = PlantedCNN()
     with pytest.raises(LayoutError, match="a batch of 2 pictures"):
-        run.bank(Forward(Subject(model, X, ALL), 1), X, rg.Grid(8, 8), Draw())
+        make_bank(Forward(Subject(model, X, ALL), 1), X, rg.Grid(8, 8), Draw())
     heat = rg.explain(model, X, method="gradcam", target=1)
-    bank = run.bank(Forward(Subject(model, X[:1], ALL), 1), X[:1], heat.grid, Draw(1, 2))
+    bank = make_bank(Forward(Subject(model, X[:1], ALL), 1), X[:1], heat.grid, Draw(1, 2))
     with pytest.raises(LayoutError, match="a Map of 2 pictures"):
         rg.score(heat, model, X[:1], target=1, bank=bank)
 

@@ -11,6 +11,7 @@ from regard.registry import find
 from regard.results import Map, Score, Table
 from regard.subjects import run
 from regard.subjects.bank import Draw
+from regard.subjects.evidence import Evidence
 from regard.subjects.forward import Forward, Subject
 from regard.subjects.target import Goal, label
 
@@ -39,8 +40,8 @@ def classify(on: Subject, *, goal: Goal, draw: Draw) -> Verdict:
     )
     target = forward.target.index[0]
     explanation = run.explain(find("explainers", "gradcam"), on, target=target)
-    bank = run.bank(forward, on.x, explanation.grid, draw)
-    scores = {name: run.score(find("metrics", name), explanation, forward, bank) for name in ("deletion", "insertion")}
+    evidence = Evidence(on, explanation, target, draw=draw)
+    scores = {name: run.score(find("metrics", name), evidence) for name in ("deletion", "insertion")}
     return Verdict(table, target, explanation, scores)
 
 

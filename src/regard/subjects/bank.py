@@ -79,6 +79,8 @@ class OrderBank:
 
 def make_bank(forward: Score, x: Tensor, grid: Grid, draw: Draw) -> OrderBank:
     """Draw random orders of the grid's cells and score `steps` + 1 stages of each."""
+    if x.shape[0] != 1:
+        raise LayoutError(f"a batch of {x.shape[0]} pictures", hint="score one picture at a time: x[i:i+1]")
     removed = torch.linspace(0, grid.patches, min(draw.steps, grid.patches) + 1).round().long()
     replaced = baseline_picture(x, draw.baseline)
     generator = torch.Generator().manual_seed(draw.seed)

@@ -12,13 +12,12 @@ from torch import Tensor
 
 from regard.core.record import Record
 from regard.core.watch import Watch
-from regard.errors import LayoutError, MethodError
-from regard.layout import Grid
+from regard.errors import MethodError
 from regard.registry import FIELDS, Chosen
 from regard.results import Map, Parts, Score
-from regard.subjects.bank import Draw, OrderBank, make_bank
 from regard.subjects.degenerate import why_degenerate
-from regard.subjects.forward import Forward, Subject
+from regard.subjects.evidence import Evidence
+from regard.subjects.forward import Subject
 from regard.subjects.rows import last_on_grid
 from regard.subjects.scorer import Scorer
 from regard.subjects.tap import auto_place, auto_places, place_at, places_at
@@ -90,40 +89,16 @@ def to_map(values: MapValues, chosen: Chosen, *, forwards: int, seconds: float) 
     )
 
 
-def forward(on: Subject, heatmap: Map, target: Goal) -> Forward:
-    """The forward that a map is scored with: of the target asked for, else of the one that the map explains."""
-    if target is None and heatmap.target_index:
-        target = heatmap.target_index[0]
-    elif target is None and heatmap.target:
-        raise MethodError(
-            f"the map explains '{heatmap.target}', and scores are of one class",
-            hint="target=INDEX or NAME of the class",
-        )
-    return Forward(on, target)
-
-
-def bank(forward: Forward, x: Tensor, grid: Grid, draw: Draw) -> OrderBank:
-    """The null of deletion and insertion on a grid."""
-    if x.shape[0] != 1:
-        raise LayoutError(f"a batch of {x.shape[0]} pictures", hint="score one picture at a time: x[i:i+1]")
-    return make_bank(forward, x, grid, draw)
-
-
-def score(chosen: Chosen, heatmap: Map, forward: Forward, against: OrderBank) -> Score:
-    """Run a metric on the one map of `heatmap`, against the random orders of a bank."""
+def score(chosen: Chosen, evidence: Evidence) -> Score:
+    """Run a metric on what it asks for about one map."""
     start = time.perf_counter()
-    if heatmap.values.shape[0] != 1 or (heatmap.grid.h, heatmap.grid.w) != (against.grid.h, against.grid.w):
-        raise LayoutError(
-            f"a Map of {heatmap.values.shape[0]} pictures on grid {heatmap.grid} scored on grid {against.grid}",
-            hint="one picture, and a bank made on the map's own grid",
-        )
-    given = {"heatmap": torch.from_numpy(heatmap.values[0]), "forward": forward, "bank": against}
-    values = chosen.function(*(given[name] for name in chosen.card.subjects))
+    values = chosen.function(*(evidence.of(name) for name in chosen.card.subjects))
+    given = evidence.given_bank if "bank" in chosen.card.subjects else None
     return replace(
         to_score(values, chosen),
-        target=forward.target.label,
-        seed=against.draw.seed,
-        forwards=forward.count,
+        target=evidence.label or None,
+        seed=(given or evidence).draw.seed,
+        forwards=evidence.forwards,
         seconds=time.perf_counter() - start,
     )
 
@@ -142,8 +117,9 @@ def to_score(values: ScoreValues, chosen: Chosen) -> Score:
         null=null.numpy(),
         p=(1 + int(as_good.sum())) / (1 + len(null)) if len(null) else None,
         n=len(null),
-        curve=values.curve.double().cpu().numpy(),
-        null_curves=values.null_curves.double().cpu().numpy(),
+        curve=None if values.curve is None else values.curve.double().cpu().numpy(),
+        null_curves=None if values.null_curves is None else values.null_curves.double().cpu().numpy(),
+        se=values.se,
     )
 
 

@@ -25,14 +25,25 @@ class MapValues:
 
 @dataclass(frozen=True)
 class ScoreValues:
-    """A metric's value, the values of random maps, and the curves behind both (x in row 0, y in row 1)."""
+    """A metric's value, the values of random maps, and the curves behind both (x in row 0, y in row 1), if there are.
+
+    se: the Monte-Carlo error of the value, where it is an average over draws.
+    """
 
     value: float
     null: Float[Tensor, " n"]
-    curve: Float[Tensor, "2 s"]
-    null_curves: Float[Tensor, "n s"]
     convention: str
     higher_is_better: bool
+    curve: Float[Tensor, "2 s"] | None = None
+    null_curves: Float[Tensor, "n s"] | None = None
+    se: float | None = None
+
+
+def of_maps(
+    values: Float[Tensor, " n1"], convention: str, *, higher_is_better: bool, se: float | None = None
+) -> ScoreValues:
+    """What was found for a map, and after it for the random ones."""
+    return ScoreValues(float(values[0]), values[1:], convention, higher_is_better, se=se)
 
 
 @dataclass(frozen=True)

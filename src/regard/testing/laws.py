@@ -192,8 +192,12 @@ def precision(card: Card) -> None:
 
     The allowance is what the float64 result moves by when the picture moves by 1e-6 of itself, times 30.
     Of components only the first counts: the others may be as good as interchangeable on these pictures. Of methods
-    that rank tokens 95 % of the cells count: two that are next to equal change places, and a cell jumps.
+    that rank tokens 95 % of the cells count: two that are next to equal change places, and a cell jumps. Metrics that
+    run a method again compare its maps with each other: what rounding does there is the method's own sensitivity,
+    which its own law holds, magnified by ranks and differences.
     """
+    if "again" in card.subjects:
+        return
     spots = SPOTS[: 1 if card.family == "metrics" else 3]
     x = planted_pictures(spots, reach=_reach(card), dtype=torch.float64)
     model = subject_model(card, torch.float64)
@@ -248,7 +252,9 @@ def planted(card: Card) -> None:
 
 @law("metrics", "gaze.metrics")
 def tells_right_from_wrong(card: Card) -> None:
-    """The planted map scores better than its negative."""
+    """The planted map scores better than its negative; what judges a method by other maps of it is left out."""
+    if "again" in card.subjects:
+        return
     x = planted_pictures(SPOTS[:1])
     heat = torch.zeros(1, CELLS, CELLS)
     heat[0, SPOTS[0][0], SPOTS[0][1]] = 1.0

@@ -13,11 +13,12 @@ from regard.core.edit import Edited
 from regard.core.watch import Watch
 from regard.layout import Grid
 from regard.mechanisms import ALL
-from regard.registry import REQUIRED, Card, Chosen
+from regard.registry import REQUIRED, Card, Chosen, find
 from regard.results import Map
 from regard.subjects import run as subject_run
 from regard.subjects.bank import Draw
-from regard.subjects.forward import Forward, Subject
+from regard.subjects.evidence import Evidence
+from regard.subjects.forward import Subject
 from regard.testing.eyes import eyes, photo
 from regard.testing.tensors import operands
 
@@ -56,12 +57,21 @@ def _explainer(card: Card, model: nn.Module, x: Tensor, heatmap: Tensor | None, 
 
 
 def _metric(card: Card, model: nn.Module, x: Tensor, heatmap: Tensor | None, seed: int) -> Outcome:
-    forward = Forward(Subject(model, x, ALL), 1)
+    on, method = Subject(model, x, ALL), "given"
     if heatmap is None:
         heatmap = torch.nn.functional.avg_pool2d(x[:, 0], 4)
-    grid = Grid(*heatmap.shape[1:])
-    bank = subject_run.bank(forward, x, grid, Draw(ORDERS, STEPS, "mean", seed))
-    scored = subject_run.score(Chosen(card, card.function, {}), Map(heatmap.numpy(), grid, "given"), forward, bank)
+    explain = None
+    if "again" in card.subjects:  # it judges a method by its maps
+        chosen = find("explainers", "gradient")
+        heatmap, method = run(chosen.card, model, x).values, "gradient"
+        explain = functools.partial(subject_run.explain, chosen)
+    given = Map(heatmap.numpy(), Grid(*heatmap.shape[1:]), method)
+    red = x[0, 0] > 1
+    evidence = Evidence(
+        on, given, 1, draw=Draw(ORDERS, STEPS, "mean", seed), explain=explain,
+        given_region=red if red.any() else torch.arange(red.numel()).view_as(red) < 9,
+    )  # fmt: skip
+    scored = subject_run.score(Chosen(card, card.function, {}), evidence)
     return Outcome(torch.tensor([scored.value]), 1, scored.direction == "higher")
 
 
