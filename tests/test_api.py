@@ -499,6 +499,7 @@ ROOMS = (
     "models",
     "gaze",
     "gaze.metrics",
+    "gaze.predictors",
 )
 FILES = (
     "api",

@@ -90,7 +90,7 @@ def test_states_say_what_the_catalogue_says() -> None:
             assert state == "built"
             assert shown_by
             for name in shown_by:
-                family, _, method = name.partition(".")
+                family, _, method = name.rpartition(".")
                 assert cards(family)[method].paper == key
         else:
             assert (state, shown_by) == ("planned", [])

@@ -55,7 +55,7 @@ FAMILIES: Mapping[str, Family] = {
         "Output Weights Tokens Images",
         "tensors -> attention, computed",
     ),
-    # "gaze.predictors": _family("x", "MapValues", "picture -> where people may look"),
+    "gaze.predictors": _family("x", "MapValues", "picture -> where people may look"),
     "gaze.metrics": _family("heatmap points others truth baseline", "Higher Lower", "Map against fixations"),
     # "gaze.comparisons": _family("path other", "Higher Lower Several", "scanpath against scanpath"),
     # "gaze.events": _family("samples", "Events", "samples of an eye tracker -> fixations"),

@@ -53,7 +53,7 @@ def ridge(features: Tensor, kind: Tensor) -> nn.Linear:
 @pytest.mark.weights
 @pytest.mark.slow
 def test_the_object_is_found_where_it_is(dinov2: nn.Module) -> None:
-    """The peak lies on the object in 18 of 18 new composites for each of these (the centre: 9 of 18; area .15), and its
+    """Every second of 18 new composites is tried here. The peak lies on the object in 18 of 18 for each of these (the centre: 9 of 18; area .15), and its
     share of the map is at least twice the area's. Measured beside them, of 18: integrated gradients 18, SmoothGrad 17,
     gradient 15, LeGrad 11, Grad-CAM 11, rollout 3: on a DINOv2 without registers these three are not to be trusted.
     """
@@ -69,7 +69,7 @@ def test_the_object_is_found_where_it_is(dinov2: nn.Module) -> None:
         "attention", "transformer_attribution", "attention_x_gradient", "attcat", "hirescam", "layercam", "normgrad",
     ):  # fmt: skip
         shares, found = np.mean(
-            [held(rg.explain(model, x, method=name, target=kind), mask) for x, kind, mask in new], axis=0
+            [held(rg.explain(model, x, method=name, target=kind), mask) for x, kind, mask in new[::2]], axis=0
         )
         assert found > 0.9, name
         assert found > centre + 0.3, name

@@ -30,7 +30,7 @@ def reversed_attention(q: Queries, k: Keys, v: Values, *, scale: float | None = 
 
     >>> import regard as rg, torch
     >>> q, k, v = torch.randn(2, 1, 1, 3, 4).unbind() + (torch.ones(1, 1, 3, 1),)
-    >>> rg.operators.reversed_attention(q, k, v).sum()
+    >>> rg.operators.reversed_attention(q, k, v).sum().round()
     tensor(3.)
     """
     check(q, k, k)

@@ -1,0 +1,5 @@
+"""A picture -> where people may look, without trained weights."""
+
+from regard.registry import collect
+
+collect(__name__, globals())
