@@ -53,9 +53,10 @@ def ridge(features: Tensor, kind: Tensor) -> nn.Linear:
 @pytest.mark.weights
 @pytest.mark.slow
 def test_the_object_is_found_where_it_is(dinov2: nn.Module) -> None:
-    """Every second of 18 new composites is tried here. The peak lies on the object in 18 of 18 for each of these (the centre: 9 of 18; area .15), and its
-    share of the map is at least twice the area's. Measured beside them, of 18: integrated gradients 18, SmoothGrad 17,
-    gradient 15, LeGrad 11, Grad-CAM 11, rollout 3: on a DINOv2 without registers these three are not to be trusted.
+    """Every second of 18 new composites is tried here. The peak lies on the object in 18 of 18 for each of these (the
+    centre: 9 of 18; area .15), and its share of the map is at least twice the area's. Measured beside them, of 18:
+    integrated gradients 18, SmoothGrad 17, gradient 15, LeGrad 11, Grad-CAM 11, rollout 3: on a DINOv2 without
+    registers these three are not to be trusted.
     """
     seen = [*pictures(dinov2, 1), *pictures(dinov2, 2)]
     with torch.no_grad():
