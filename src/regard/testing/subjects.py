@@ -20,7 +20,8 @@ from regard.subjects.bank import Draw
 from regard.subjects.forward import Forward, Subject
 from regard.testing.tensors import operands
 
-STEPS, ORDERS, FORWARDS = 8, 5, 400
+STEPS, ORDERS = 8, 5
+MOST = {"forwards": 400, "steps": 20}  # of the options by which methods spend time
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def _probe(card: Card, model: nn.Module, x: Tensor, heatmap: Tensor | None, seed
 
 
 def _explainer(card: Card, model: nn.Module, x: Tensor, heatmap: Tensor | None, seed: int) -> Outcome:
-    few = {o.name: min(o.default, FORWARDS) for o in card.options if o.name == "forwards" and o.default}
+    few = {o.name: min(o.default, MOST[o.name]) for o in card.options if o.name in MOST and o.default}
     chosen = Chosen(card, partial(card.function, **few), few)
     made = subject_run.explain(chosen, Subject(model, x, ALL), target=1, seed=seed)
     return Outcome(torch.from_numpy(made.values), len(x))
