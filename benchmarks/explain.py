@@ -5,7 +5,7 @@
 
 error: on one grid of 7 x 7 cells over a blurred picture, the weighting of RISE (each cell's mean score when seen, less
 the mean) with 512 random masks against `banzhaf` with one design of 120, both as a share of the reference map's
-spread. The reference is the least-squares fit of 17 other designs (2,040 masks). cost: CPU time of one process on one
+spread. The reference is the least-squares fit of 8 other designs (960 masks). cost: CPU time of one process on one
 thread, ways in turn, each over the raw forwards of as many pictures, median and quartiles over rounds. memory: growth
 of the peak resident set over what the model and one forward hold, each count in a process of its own.
 """
@@ -39,7 +39,7 @@ from regard.subjects.scorer import Scorer
 RESULTS = Path(__file__).resolve().parent / "results" / "explain.json"
 PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")
 MODELS = ("efficientnet-lite0", "dinov2-small")
-CELLS, RANDOM, DESIGNS, DRAWS = 7, 512, 17, 3
+CELLS, RANDOM, DESIGNS, DRAWS = 7, 512, 8, 1
 
 
 def subject(name: str, photo: str) -> tuple[nn.Module, Tensor, Any]:
@@ -49,7 +49,7 @@ def subject(name: str, photo: str) -> tuple[nn.Module, Tensor, Any]:
     side = min(picture.shape[2:])
     top, left = ((s - side) // 2 for s in picture.shape[2:])
     square = picture[0, :, top : top + side, left : left + side]
-    x = rg.image(square, like=model, patches=196)
+    x = rg.image(square, like=model, patches=49)  # of a model of free size: a patch a cell
     with torch.no_grad():
         return model, x, model(x)[0].detach() if name.startswith("dino") else None
 
@@ -233,9 +233,9 @@ def memory() -> dict[str, float]:
     return found
 
 
-def errors() -> dict[str, Any]:
+def errors(names: tuple[str, ...]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name in MODELS:
+    for name in names:
         each = {photo: error(name, photo) for photo in PHOTOS}
         middle = {
             way: statistics.median(statistics.median(one[way]) for one in each.values()) for way in each[PHOTOS[0]]
@@ -247,6 +247,7 @@ def errors() -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--part", choices=("error", "cost", "drop", "memory"))
+    parser.add_argument("--model", choices=MODELS, help="one model alone, of error and cost")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--peak", type=int)
     given = parser.parse_args()
@@ -254,17 +255,19 @@ def main() -> None:
     if given.peak:
         print(peak(given.peak))
         return
+    names = (given.model,) if given.model else MODELS
     parts: dict[str, Callable[[], Any]] = {
-        "error": errors,
-        "cost": lambda: {name: cost(name, given.rounds) for name in MODELS},
+        "error": lambda: errors(names),
+        "cost": lambda: {name: cost(name, given.rounds) for name in names},
         "drop": lambda: drop(given.rounds),
         "memory": memory,
     }
-    found = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    found["machine"] = f"{platform.machine()}, 1 thread, torch {torch.__version__}"
     for part in [given.part] if given.part else parts:
-        found[part] = parts[part]()
-        print(part, json.dumps(found[part], indent=1))
+        made = parts[part]()
+        print(part, json.dumps(made, indent=1))
+        found = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+        found["machine"] = f"{platform.machine()}, 1 thread, torch {torch.__version__}"
+        found[part] = {**found.get(part, {}), **made}
         RESULTS.write_text(json.dumps(found, indent=1) + "\n")
 
 
