@@ -135,6 +135,12 @@ class Map(Result):
 
         return plot_map(self, ax=ax, over=over, index=index)
 
+    def describe(self, *, index: int = 0, coverage: float = 0.5) -> str:
+        """Map `index` in words: the fewest places that hold this share of it, for the target and against it."""
+        from regard.viz.words import describe_map
+
+        return describe_map(self, index=index, coverage=coverage)
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Parts(Result):

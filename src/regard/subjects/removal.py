@@ -25,18 +25,27 @@ class Removal:
     """`removal(keep)` gives the score of each picture with only the cells that stay, `[n, B]` in float64.
 
     keep `[n, cells]`: for all pictures alike; `[n, B, cells]`: for each. baseline: what stands in for a cell that is
-    gone (see `baseline_picture`), or "drop": a vision transformer runs on the tokens of the cells that stay alone.
-    Batches are halved when memory refuses them. Raises CallError where tokens cannot be left out.
+    gone (see `baseline_picture`), pictures of x's shape, or "drop": a vision transformer runs on the tokens of the
+    cells that stay alone. Batches are halved when memory refuses them.
+    Raises CallError where tokens cannot be left out.
     """
 
     def __init__(
-        self, score: Scorer, cells: Cells, baseline: Baseline = "blur", generator: torch.Generator | None = None
+        self,
+        score: Scorer,
+        cells: Cells,
+        baseline: Baseline | Tensor = "blur",
+        generator: torch.Generator | None = None,
     ) -> None:
         self.score, self.cells = score, cells
         self.pictures = len(score.on.x)
         self.size = max(1, (BATCH if score.on.x.device.type == "cpu" else ON_ACCELERATOR) // self.pictures)
-        self._drop = TokenDrop(score, cells) if baseline == "drop" else None
-        self._replaced = None if self._drop else score.baseline(baseline, generator)
+        dropping = isinstance(baseline, str) and baseline == "drop"
+        self._drop = TokenDrop(score, cells) if dropping else None
+        if isinstance(baseline, Tensor):
+            self._replaced: Tensor | None = baseline
+        else:
+            self._replaced = None if self._drop else score.baseline(baseline, generator)
 
     @property
     def whole(self) -> Float[Tensor, " b"]:

@@ -23,7 +23,7 @@ from regard.testing.eyes import eyes, photo
 from regard.testing.tensors import operands
 
 STEPS, ORDERS = 8, 5
-FEW = {"steps": 8, "samples": 8, "masks": 16, "forwards": 400}  # of what is summed: laws hold for any number
+MOST = {"forwards": 400, "steps": 20, "samples": 8, "masks": 16}  # of what is summed: laws hold for any number
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def _probe(card: Card, model: nn.Module, x: Tensor, heatmap: Tensor | None, seed
 
 
 def _explainer(card: Card, model: nn.Module, x: Tensor, heatmap: Tensor | None, seed: int) -> Outcome:
-    few = {o.name: FEW[o.name] for o in card.options if o.name in FEW and o.default}
+    few = {o.name: min(o.default, MOST[o.name]) for o in card.options if o.name in MOST and o.default}
     chosen = Chosen(card, functools.partial(card.function, **few), few)
     made = subject_run.explain(chosen, Subject(model, x, ALL), target=1, seed=seed)
     return Outcome(torch.from_numpy(made.values), len(x))
