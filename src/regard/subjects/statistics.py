@@ -41,7 +41,7 @@ def bca(
 
     >>> from regard.subjects.statistics import bca
     >>> low, high = bca([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
-    >>> 2 < low < 3.5 < high < 5
+    >>> 1.5 < low < 3.5 < high < 5.5
     True
     """
     sums, counts = _clusters(np.asarray(values, dtype=float), groups)
