@@ -37,16 +37,31 @@ MAY_IMPORT: dict[str, set[str]] = {
     "gaze": GIVEN | {"gaze"},
     "patterns": CORE | {"patterns", "viz"},  # pattern.plot() reaches viz inside the function
     "softmax": CORE | {"patterns", "softmax"},
+    "runs": GIVEN | {"looking", "mechanisms", "models", "runs"},
     "looking": GIVEN | {"atlas", "mechanisms", "models", "looking"},
     "api_calls": GIVEN | {"mechanisms", "patterns", "softmax"},
     "api_heads": GIVEN | {"atlas", "looking"},
+    "api_scores": GIVEN | {"api", "models", "runs"},
     "api": GIVEN | {"bibliography", "mechanisms", "models", "looking"},
     "testing": GIVEN | {"bibliography", "mechanisms", "models", "testing"},
     "viz": {"atlas", "errors", "layout", "results", "viz"},
-    "report": BOTTOM | {"atlas", "results", "models", "looking", "viz", "report"},
-    "cli": CORE | {"atlas", "bibliography", "api", "api_calls", "api_heads", "looking", "report", "cli"},
+    "report": BOTTOM | {"atlas", "results", "models", "looking", "runs", "viz", "report"},
+    "cli": CORE
+    | {"atlas", "bibliography", "api", "api_calls", "api_heads", "api_scores", "looking", "report", "runs", "cli"},
     "__main__": {"cli"},
-    "__init__": {"api", "api_calls", "api_heads", "atlas", "errors", "gaze", "layout", "results", "core", "patterns"}
+    "__init__": {
+        "api",
+        "api_calls",
+        "api_heads",
+        "api_scores",
+        "atlas",
+        "errors",
+        "gaze",
+        "layout",
+        "results",
+        "core",
+        "patterns",
+    }
     | FAMILIES,
 }
 # A family is found by name through the registry; nobody above imports one directly.

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-_VERBS = "model image explain score bank masks discover look methods card papers"
+_VERBS = "model image explain discover look methods card papers"
 _HOMES = (
     dict.fromkeys(_VERBS.split(), "regard.api")
     | dict.fromkeys(("watch", "edit", "swap", "attend", "sites", "audit"), "regard.api_calls")
+    | dict.fromkeys(("score", "bank", "masks", "compare"), "regard.api_scores")
     | dict.fromkeys(("heads", "query_key", "head_groups"), "regard.api_heads")
     | dict.fromkeys(("Map", "Parts", "Score", "Table", "load"), "regard.results")
     | dict.fromkeys(("Atlas", "Joint", "HeadGroups"), "regard.atlas")
@@ -25,9 +26,10 @@ __all__ = [*_HOMES, *_FAMILIES, "errors"]
 
 if TYPE_CHECKING:
     from regard import edits, errors, explainers, gaze, metrics, objects, operators, patterns, probes
-    from regard.api import bank, card, discover, explain, image, look, masks, methods, model, papers, score
+    from regard.api import card, discover, explain, image, look, methods, model, papers
     from regard.api_calls import attend, audit, edit, sites, swap, watch
     from regard.api_heads import head_groups, heads, query_key
+    from regard.api_scores import bank, compare, masks, score
     from regard.atlas import Atlas, HeadGroups, Joint
     from regard.core.call import Call
     from regard.core.record import Record

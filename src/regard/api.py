@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 from regard import bibliography, registry
-from regard.errors import LayoutError, MethodError
-from regard.results import Map, Parts, Score, Table
+from regard.errors import MethodError
+from regard.results import Map, Parts, Table
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from regard.looking.look import Look
     from regard.models.picture import Source
-    from regard.subjects.bank import OrderBank
     from regard.subjects.forward import Subject
-    from regard.subjects.masks import MaskBank
-    from regard.subjects.removal import Baseline
     from regard.subjects.target import Goal
 
 
@@ -77,13 +73,6 @@ def _subject(model: nn.Module, x: Tensor) -> Subject:
     return Subject(model, x, ALL, facts.classes, UNKNOWN if assumed else (ends[0], ends[1]))
 
 
-def _check_map(given: object) -> None:
-    if not isinstance(given, Map):
-        raise LayoutError(
-            f"a map is scored, got {type(given).__name__}", hint="regard.score(heatmap, model, x) with a regard.Map"
-        )
-
-
 def explain(
     model: nn.Module,
     x: Tensor,
@@ -116,137 +105,6 @@ def explain(
     on = _subject(model, x)
     with untouched(model):
         return run.explain(chosen, on, target=target, site=site, seed=seed)
-
-
-def score(
-    heatmap: Map,
-    model: nn.Module,
-    x: Tensor,
-    *,
-    metric: str | Callable[..., Any] = "deletion",
-    target: Goal = None,
-    orders: int = 99,
-    steps: int = 16,
-    baseline: Baseline = "blur",
-    seed: int = 0,
-    bank: OrderBank | MaskBank | None = None,
-    region: Any = None,
-) -> Score:
-    """How good a map is at what a metric asks, beside what `orders` random maps on the same grid reach.
-
-    target: the class that is scored; None for the one that the map explains, else the model's first choice.
-    p is (1 + random maps at least as good) / (1 + orders). A bank from `regard.bank` (orders, for curves) or
-    `regard.masks` (for all that asks for masks) is shared by several scores and then decides baseline, steps and
-    masks. region: where on the picture the thing is, `[H, W]` bool, for localisation. One picture at a time.
-
-    >>> import regard as rg
-    >>> m = rg.model("random:resnet18")
-    >>> x = rg.image("sample:coffee", like=m)
-    >>> rg.score(rg.explain(m, x, method="gradcam"), m, x, orders=3).direction
-    'lower'
-    """
-    from regard.subjects import run
-    from regard.subjects.bank import Draw, OrderBank
-    from regard.subjects.evidence import Evidence
-    from regard.subjects.forward import untouched
-
-    chosen = registry.find("metrics", metric)
-    _check_map(heatmap)
-    orders_given = bank if isinstance(bank, OrderBank) else None
-    masks_given = None if isinstance(bank, OrderBank) else bank
-    if bank is not None and ("masks" if orders_given is None else "bank") not in chosen.card.subjects:
-        verb = next((v for v in ("bank", "masks") if v in chosen.card.subjects), None)
-        raise MethodError(
-            f"{chosen.card.name} does not read a {type(bank).__name__}",
-            hint=f"bank=regard.{verb}(model, x, like=heatmap)" if verb else "leave bank out",
-        )
-    evidence = Evidence(
-        _subject(model, x), heatmap, target, Draw(orders, steps, baseline, seed), orders_given, masks_given, region,
-        _maker(heatmap),
-    )  # fmt: skip
-    with untouched(model):
-        return run.score(chosen, evidence)
-
-
-def _maker(heatmap: Map) -> Callable[..., Map] | None:
-    """The explainer that made a map, with its settings; None for a map from elsewhere."""
-    from regard.subjects import run
-
-    card = registry.cards("explainers").get(heatmap.method)
-    if card is None:
-        return None
-    settings = dict(heatmap.settings)
-    chosen = registry.Chosen(card, functools.partial(card.function, **settings), settings)
-    return functools.partial(run.explain, chosen, site=heatmap.site if "layer" in card.subjects else None)
-
-
-def bank(
-    model: nn.Module,
-    x: Tensor,
-    like: Map,
-    *,
-    target: Goal = None,
-    orders: int = 99,
-    steps: int = 16,
-    baseline: Literal["blur", "mean"] = "blur",
-    seed: int = 0,
-) -> OrderBank:
-    """Scores of the model under random removals on the grid of `like`: the null shared by several scores.
-
-    A score refuses a bank that was made for another picture, model, target or grid.
-
-    >>> import regard as rg
-    >>> m = rg.model("random:resnet18")
-    >>> x = rg.image("sample:coffee", like=m)
-    >>> heat = rg.explain(m, x, method="gradcam")
-    >>> null = rg.bank(m, x, heat, orders=3, steps=4)
-    >>> [rg.score(heat, m, x, metric=name, bank=null).n for name in ("deletion", "insertion")]
-    [3, 3]
-    """
-    from regard.subjects.bank import Draw
-    from regard.subjects.evidence import Evidence
-    from regard.subjects.forward import untouched
-
-    _check_map(like)
-    with untouched(model):
-        return Evidence(_subject(model, x), like, target, Draw(orders, steps, baseline, seed)).bank
-
-
-def masks(
-    model: nn.Module,
-    x: Tensor,
-    like: Map,
-    *,
-    target: Goal = None,
-    rounds: int = 16,
-    groups: int = 10,
-    each: int = 32,
-    baseline: Baseline = "blur",
-    seed: int = 0,
-) -> MaskBank:
-    """Scores of the model under many masks, shared by all maps and metrics that ask for masks.
-
-    The cells are those of `like`, at most 14 along the shorter side. `rounds` random partitions into `groups`, each
-    group gone alone; `each` masks with a quarter, a half, three quarters gone. `.halves()`: one to fit, one to judge.
-
-    >>> import regard as rg
-    >>> m = rg.model("random:resnet18")
-    >>> x = rg.image("sample:coffee", like=m)
-    >>> heat = rg.explain(m, x, method="gradcam")
-    >>> shared = rg.masks(m, x, heat, rounds=2, each=4)
-    >>> [rg.score(heat, m, x, metric=name, bank=shared).n for name in ("infidelity", "saco")]
-    [99, 99]
-    """
-    from regard.subjects.evidence import cells_like
-    from regard.subjects.forward import untouched
-    from regard.subjects.masks import MaskDraw, make_masks
-    from regard.subjects.scorer import Scorer
-
-    _check_map(like)
-    on = _subject(model, x)
-    goal = like.target_index[0] if target is None and like.target_index else target
-    with untouched(model):
-        return make_masks(Scorer(on, goal), cells_like(x, like.grid), MaskDraw(rounds, groups, each, baseline, seed))
 
 
 def discover(

@@ -94,7 +94,7 @@ def test_a_score_draws_its_curve_over_the_band_of_random_maps() -> None:
         assert (ys.min(), ys.max()) == pytest.approx((a, b))
     assert ax.get_title() == "deletion 0.250 (lower is better), p = 0.05"
     assert ax.get_xlabel() == "share of cells removed"
-    assert plot_score(a_score(direction="higher"), ax=None).get_xlabel() == "share of cells shown"
+    assert plot_score(a_score(metric="insertion", direction="higher"), ax=None).get_xlabel() == "share of cells shown"
 
 
 def test_a_score_without_null_or_curve_is_drawn_all_the_same() -> None:
@@ -133,3 +133,11 @@ def test_atlas_and_scores_stand_side_by_side() -> None:
     assert [a.get_title() for a in atlas([a_table(), a_table()]).axes if a.images] == ["entropy", "entropy"]
     drawn = scores([a_score(), a_score(metric="insertion")])
     assert [a.get_title().split()[0] for a in drawn.axes] == ["deletion", "insertion"]
+
+
+def test_a_score_without_a_curve_is_drawn_among_random_maps() -> None:
+    null = np.linspace(-0.5, 0.5, 21)
+    score = Score(0.7, "saco", "told", "higher", null=null, n=21, p=1 / 22)
+    ax = score.plot()
+    assert sum(bar.get_height() for bar in ax.patches) == 21
+    assert list(ax.lines[0].get_xdata()) == [0.7, 0.7]

@@ -14,7 +14,7 @@ from regard.subjects.values import ScoreValues, of_maps
 
 @method(
     "metrics",
-    paper="energy-pointing-game",
+    paper="scorecam",
     claim="1 for the region's own mask, the region's share of the picture for a constant map",
     source="section 4.3: energy-based pointing game",
     needs={"region"},

@@ -21,7 +21,9 @@ def mosaic(pictures: Sequence[Tensor], *, shrink: bool = True) -> Float[Tensor, 
 
     Raises LayoutError where they are no square number of pictures of one size.
 
-    >>> mosaic([torch.full((1, 3, 4, 4), float(i)) for i in range(4)])[0, 0]
+    >>> import torch
+    >>> from regard.subjects.mosaic import mosaic
+    >>> mosaic([torch.full((1, 3, 2, 2), float(i)) for i in range(4)], shrink=False)[0, 0]
     tensor([[0., 0., 1., 1.],
             [0., 0., 1., 1.],
             [2., 2., 3., 3.],

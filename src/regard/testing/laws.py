@@ -194,8 +194,7 @@ def precision(card: Card) -> None:
     The allowance is what the float64 result moves by when the picture moves by 1e-6 of itself, times 30.
     Of components only the first counts: the others may be as good as interchangeable on these pictures. Of methods
     that rank tokens 95 % of the cells count: two that are next to equal change places, and a cell jumps. Metrics that
-    run a method again compare its maps with each other: what rounding does there is the method's own sensitivity,
-    which its own law holds, magnified by ranks and differences.
+    run a method again are left out: ranks and differences of its maps magnify what its own law allows it.
     """
     if "again" in card.subjects:
         return

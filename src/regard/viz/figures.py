@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
+PROBABILITY = {"deletion": "removed", "insertion": "shown"}  # metrics whose curves are probabilities, by what x counts
+
 
 def _axes(ax: Axes | None) -> Axes:
     return Figure(figsize=(4.5, 4), layout="constrained").add_subplot() if ax is None else ax
@@ -59,7 +61,7 @@ def plot_parts(result: Parts, *, ax: Axes | None, over: Array | None, index: int
 
 
 def plot_score(result: Score, *, ax: Axes | None) -> Axes:
-    """The curve of a score over the central 95 % of random maps."""
+    """The curve of a score over the central 95 % of random maps; without a curve, the value among theirs."""
     ax = _axes(ax)
     if result.curve is not None:
         x, y = result.curve
@@ -69,9 +71,14 @@ def plot_score(result: Score, *, ax: Axes | None) -> Axes:
             ax.plot(x, middle, color="0.55", lw=1)
         ax.plot(x, y, color="#c2410c", lw=2, label="this map")
         ax.legend(frameon=False, fontsize=8)
-        ax.set_xlabel("share of cells " + ("shown" if result.direction == "higher" else "removed"))
-        ax.set_ylabel("probability of the target")
-        ax.set_ylim(bottom=0)
+        if result.metric in PROBABILITY:
+            ax.set_xlabel("share of cells " + PROBABILITY[result.metric])
+            ax.set_ylabel("probability of the target")
+            ax.set_ylim(bottom=0)
+    elif result.null is not None and len(result.null):
+        ax.hist(result.null, bins=20, color="0.82", label=f"{result.n} random maps")
+        ax.axvline(result.value, color="#c2410c", lw=2, label="this map")
+        ax.legend(frameon=False, fontsize=8)
     p = f", p = {result.p:.2g}" if result.p is not None else ""
     ax.set_title(f"{result.metric} {result.value:.3f} ({result.direction} is better){p}", fontsize=10)
     for side in ("top", "right"):

@@ -1,0 +1,73 @@
+"""`regard compare`: a leaderboard of methods on your model and your photos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from regard import api, api_scores
+from regard.cli.show import console, write_error, write_json
+
+if TYPE_CHECKING:
+    from regard.runs.comparison import Comparison
+
+DEFAULTS = ("gradcam,integrated_gradients,occlusion,rise", "deletion,insertion,infidelity,mu_fidelity,saco")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command("compare", short_help="Rank methods on your model and photos, beside controls.")(compare)
+
+
+def compare(
+    folder: Annotated[Path, typer.Argument(help="A folder of photos.")],
+    model: Annotated[str, typer.Option(help="A model by name (see regard look --help).")] = "efficientnet-lite0",
+    methods: Annotated[str, typer.Option(help="Explainers by name, with commas.")] = DEFAULTS[0],
+    metrics: Annotated[str, typer.Option(help="Metrics by name, with commas.")] = DEFAULTS[1],
+    baselines: Annotated[str, typer.Option(help="What stands in for removed cells, with commas.")] = "blur,mean",
+    cells: Annotated[int, typer.Option(help="Cells along the shorter side, the same for all maps.", min=4)] = 7,
+    orders: Annotated[int, typer.Option(help="How many random maps each map is held against.", min=1)] = 19,
+    seed: Annotated[int, typer.Option(help="Of masks, random maps and shuffled weights.", min=0)] = 0,
+    out: Annotated[Path, typer.Option(help="Folder for records, tables and the page.")] = Path("regard-compare"),
+    json: Annotated[bool, typer.Option("--json", help="Print a JSON summary instead of words.")] = False,
+) -> None:
+    """Rank methods on your model and photos, beside controls.
+
+    Each finished photo is kept: stopped at any moment, the same command goes on from there.
+    """
+    from regard.report.compare import write
+
+    try:
+        made = api_scores.compare(
+            api.model(model, seed=seed), folder, methods=_split(methods), metrics=_split(metrics),
+            baselines=_split(baselines), cells=cells, orders=orders, seed=seed, out=out,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        write_error(f"interrupted: finished photos are kept in {out}; the same command goes on from there")
+        raise typer.Exit(130) from None
+    made.save(out)
+    page = write(made, out)
+    if json:
+        write_json({key: value for key, value in made.to_dict().items() if key != "records"} | {"report": str(page)})
+    else:
+        _tell(made, page)
+
+
+def _split(names: str) -> list[Any]:
+    return [name.strip() for name in names.split(",") if name.strip()]
+
+
+def _tell(made: Comparison, page: Path) -> None:
+    from rich.markup import escape
+
+    screen = console()
+    screen.print(f"[bold]{len(made.records)} photos · {escape(made.model)}[/] ({made.kept} finished before)")
+    for metric in made.plan.metrics:
+        rows = [row for row in made.leaderboard.rows if row[0] == metric and row[1] == made.plan.baselines[0]]
+        best = ", ".join(str(row[2]) for row in rows[:3])
+        screen.print(escape(f"{metric} ({made.plan.baselines[0]} baseline): {best}"))
+    for name, reason in made.failed.items():
+        screen.print(f"[red]{escape(name)}[/]: {escape(reason)}")
+    screen.print(f"report: {escape(str(page))}", soft_wrap=True)

@@ -1,0 +1,52 @@
+"""`Plan`: what is compared on each picture, and the fingerprint that tells whether it was done before."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+
+from regard import __version__, registry
+from regard.errors import LayoutError, MethodError
+
+METHODS = ("gradcam", "integrated_gradients", "occlusion", "rise")
+METRICS = ("deletion", "insertion", "infidelity", "mu_fidelity", "saco")
+UNFIT = {"region", "again"}  # subjects that a data set of pictures alone does not give
+CONTROLS = ("random", "centre", "edges", "inverted", "other class", "randomised model")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Methods and metrics by name, baselines, cells along the shorter side on which all maps are judged alike,
+    random maps for each null, and the seed."""
+
+    methods: tuple[str, ...] = METHODS
+    metrics: tuple[str, ...] = METRICS
+    baselines: tuple[str, ...] = ("blur", "mean")
+    cells: int = 7
+    orders: int = 19
+    steps: int = 10
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not (self.methods and self.metrics and self.baselines) or self.cells < 4:
+            raise LayoutError("a comparison of nothing", hint="a method, a metric, a baseline, and at least 4 cells")
+        for name in self.methods:
+            registry.find("explainers", name)
+        for name in self.metrics:
+            card = registry.find("metrics", name).card
+            if unfit := sorted(UNFIT & set(card.subjects)):
+                raise MethodError(
+                    f"{name} asks for '{unfit[0]}', which pictures alone do not give",
+                    hint=f"regard.score for one picture, or one of {', '.join(METRICS)}",
+                )
+
+    def fingerprint(self, model: nn.Module, x: Tensor) -> str:
+        """Of all that decides a record: this plan, the version, the model's weights, the picture."""
+        made = hashlib.sha256(json.dumps([asdict(self), __version__], sort_keys=True).encode())
+        for tensor in (*model.state_dict().values(), x):
+            made.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        return made.hexdigest()[:16]

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from regard.runs.comparison import COLUMNS, Comparison
+from regard.runs.plan import Plan
+from regard.subjects.statistics import bca, holm, kendall, paired
+
+PLAN = Plan(("gradcam", "gradient"), ("deletion", "saco"), ("mean",))
+
+
+def made(n: int = 9) -> Comparison:
+    """Records with known numbers: gradcam better than chance by about 1, gradient by nothing."""
+    rng = np.random.default_rng(0)
+    records = {}
+    for i in range(n):
+        scores = {}
+        for metric, direction, sign in (("deletion", "lower", -1), ("saco", "higher", 1)):
+            scores[metric] = {
+                name: {
+                    "value": float(sign * (gain + 0.3 * rng.normal())), "chance": 0.0, "p": 0.5,
+                    "direction": direction, "curve": None,
+                }
+                for name, gain in (("gradcam", 1.0), ("gradient", 0.0), ("random", 0.0))
+            }  # fmt: skip
+        records[f"p{i}"] = {
+            "values": {"gradcam": [], "random": [], "gradient": []},
+            "scores": {"mean": scores},
+            "masked": {"mean": i / n},
+            "maps": {"gradcam": {"forwards": 2, "seconds": float(i)}, "gradient": {"error": "it broke"}},
+        }
+    return Comparison(PLAN, "planted", records, {"bad": "no picture"})
+
+
+def test_the_leaderboard_is_the_statistics_of_paired_gains() -> None:
+    got = made()
+    rows = [row for row in got.leaderboard.rows if row[0] == "deletion"]
+    assert rows[0][2] == "gradcam"
+    by_hand = {}
+    for name in ("gradcam", "gradient", "random"):
+        values = [r["scores"]["mean"]["deletion"][name]["value"] for r in got.records.values()]
+        by_hand[name] = (np.mean(values), bca(values), paired(-np.array(values), np.zeros(9)))
+    corrected = dict(zip(by_hand, holm([t[2].p for t in by_hand.values()]), strict=True))
+    for row in rows:
+        mean, interval, told = by_hand[row[2]]
+        assert row[4:7] == pytest.approx((mean, *interval))
+        assert row[7:9] == pytest.approx((told.difference, told.effect))
+        assert row[9] == pytest.approx(corrected[row[2]])
+    assert rows[0][9] < 0.05 < rows[1][9]
+    assert got.names == ("gradcam", "gradient", "random")
+
+
+def test_agreement_cost_and_masked_accuracy() -> None:
+    got = made()
+    places = {m: [r[7] for r in sorted(got.leaderboard.rows, key=lambda r: r[2]) if r[0] == m] for m in PLAN.metrics}
+    assert got.agreement.rows[0][2] == pytest.approx(kendall(places["deletion"], places["saco"]))
+    assert got.cost.rows == (("gradcam", 2.0, 4.0, 0, ""), ("gradient", None, None, 9, "it broke"))
+    assert got.masked.rows[0][1] == pytest.approx(4 / 9)
+
+
+def test_one_picture_has_no_interval() -> None:
+    assert made(1).leaderboard.rows[0][4:] == (None,) * 7
+
+
+def test_what_is_saved_can_be_read_back(tmp_path: Path) -> None:
+    got = made()
+    plain = json.loads(got.save(tmp_path).read_text())
+    assert plain["failed"] == {"bad": "no picture"}
+    with (tmp_path / "scores.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2 * 3 * 9
+    assert float(rows[0]["value"]) == got.records["p0"]["scores"]["mean"]["deletion"]["gradcam"]["value"]
+    with (tmp_path / "leaderboard.csv").open() as file:
+        assert tuple(next(csv.reader(file))) == COLUMNS

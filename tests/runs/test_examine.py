@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import regard as rg
+from regard.runs.examine import examine
+from regard.testing.planted import PlantedCNN, planted_pictures
+
+from .planted_run import PLAN, subject
+
+X = planted_pictures([(2, 5)])
+
+
+def test_a_record_holds_the_scores_that_the_verbs_give() -> None:
+    record = examine(subject(X), PLAN)
+    model = PlantedCNN()
+    heat = rg.explain(model, X, method="gradcam", target=record["index"])
+    laid = torch.nn.functional.adaptive_avg_pool2d(torch.from_numpy(heat.values).double(), 4)
+    np.testing.assert_allclose(record["values"]["gradcam"], laid[0], atol=1e-9)
+    own = replace(heat, values=laid.numpy(), grid=rg.Grid(4, 4))
+    score = rg.score(own, model, X, metric="deletion", orders=5, steps=4, baseline="mean")
+    assert record["scores"]["mean"]["deletion"]["gradcam"]["value"] == pytest.approx(score.value)
+    assert record["scores"]["mean"]["deletion"]["gradcam"]["chance"] == pytest.approx(score.null.mean())
+    bank = rg.masks(model, X, own, target=record["index"], baseline="mean")
+    saco = rg.score(own, model, X, metric="saco", bank=bank, orders=5)
+    assert record["scores"]["mean"]["saco"]["gradcam"]["value"] == pytest.approx(saco.value)
+
+
+def test_controls_are_there_and_inverted_is_the_negative() -> None:
+    record = examine(subject(X), PLAN)
+    names = set(record["values"])
+    assert names == {
+        "gradcam", "gradient", "gradcam: other class", "gradcam: randomised model", "gradcam: inverted", "random",
+        "centre", "edges",
+    }  # fmt: skip
+    np.testing.assert_allclose(record["values"]["gradcam: inverted"], -np.array(record["values"]["gradcam"]))
+    assert 0 <= record["masked"]["mean"] <= 1
+    assert math.isfinite(record["probability"])
+
+
+def test_a_method_that_fails_is_told_and_the_others_go_on() -> None:
+    record = examine(subject(X), replace(PLAN, methods=("gradcam", "rollout")))
+    assert "error" in record["maps"]["rollout"]  # no attention in a CNN
+    assert "rollout" not in record["values"]
+    assert "gradcam" in record["scores"]["mean"]["saco"]

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from regard.errors import LayoutError, MethodError
+from regard.runs.plan import Plan
+from regard.testing.planted import PlantedCNN, planted_pictures
+
+X = planted_pictures([(1, 2)])
+
+
+def test_the_fingerprint_knows_plan_model_and_picture() -> None:
+    plan, model = Plan(), PlantedCNN()
+    one = plan.fingerprint(model, X)
+    assert one == Plan().fingerprint(PlantedCNN(), X.clone())
+    others = {
+        replace(plan, seed=1).fingerprint(model, X),
+        plan.fingerprint(PlantedCNN(seed=1), X),
+        plan.fingerprint(model, X + 1e-6),
+    }
+    assert len(others | {one}) == 4
+
+
+def test_what_cannot_be_compared_is_refused_at_once() -> None:
+    with pytest.raises(MethodError, match="gradcamm"):
+        Plan(methods=("gradcamm",))
+    with pytest.raises(MethodError, match="pointing_game asks for 'region'"):
+        Plan(metrics=("pointing_game",))
+    with pytest.raises(LayoutError, match="a comparison of nothing"):
+        Plan(methods=())
