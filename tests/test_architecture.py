@@ -44,7 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "testing": GIVEN | {"bibliography", "mechanisms", "models", "testing"},
     "viz": {"atlas", "errors", "layout", "results", "viz"},
     "report": BOTTOM | {"atlas", "results", "models", "looking", "viz", "report"},
-    "cli": CORE | {"atlas", "bibliography", "api", "api_calls", "api_heads", "looking", "report", "cli"},
+    "cli": CORE | {"atlas", "bibliography", "api", "api_calls", "api_heads", "gaze", "looking", "report", "cli"},
     "__main__": {"cli"},
     "__init__": {"api", "api_calls", "api_heads", "atlas", "errors", "gaze", "layout", "results", "core", "patterns"}
     | FAMILIES,
