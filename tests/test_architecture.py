@@ -47,7 +47,19 @@ MAY_IMPORT: dict[str, set[str]] = {
     "viz": {"atlas", "errors", "layout", "results", "viz"},
     "report": BOTTOM | {"atlas", "results", "models", "looking", "runs", "viz", "report"},
     "cli": CORE
-    | {"atlas", "bibliography", "api", "api_calls", "api_heads", "api_scores", "looking", "report", "runs", "cli"},
+    | {
+        "atlas",
+        "bibliography",
+        "api",
+        "api_calls",
+        "api_heads",
+        "api_scores",
+        "gaze",
+        "looking",
+        "report",
+        "runs",
+        "cli",
+    },
     "__main__": {"cli"},
     "__init__": {
         "api",

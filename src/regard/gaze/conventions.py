@@ -44,6 +44,7 @@ _SHARED: Columns = {
     "KL": ("kld", {}),
     "SIM": ("sim", {}),
 }
+JUDD = ("auc_judd", {"jitter": 1e-7})  # without its jitter the code gives a flat map nearly 0
 _ALL = (
     Convention(
         "tuebingen",
@@ -55,7 +56,7 @@ _ALL = (
         "mit",
         _eight_cycles,
         {
-            "AUC-Judd": ("auc_judd", {"jitter": 1e-7}),
+            "AUC-Judd": JUDD,
             "AUC-Borji": ("auc_borji", {}),
             "sAUC": ("sauc_borji", {}),
             "NSS": ("nss", {"sample": True, "merge": True}),
@@ -68,7 +69,7 @@ _ALL = (
     Convention(
         "aim2024",
         lambda size, _: size[0] / 9,
-        {"CC": ("cc", {}), "SIM": ("sim", {"stretch": True}), "NSS": ("nss", {}), "AUC-Judd": ("auc_judd", {})},
+        {"CC": ("cc", {}), "SIM": ("sim", {"stretch": True}), "NSS": ("nss", {}), "AUC-Judd": JUDD},
         "four metrics a frame; the blur is that of the organisers' own benchmark (120 px at 1080 rows)",
     ),
     Convention(

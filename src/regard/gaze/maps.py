@@ -57,15 +57,22 @@ class Prior:
 
     density: Array
     bandwidth: float
-    bits: float
+    bits: float | None
 
 
-def centre_prior(fixations: Fixations, *, size: tuple[int, int] | None = None, leave_out: str | None = None) -> Prior:
+def centre_prior(
+    fixations: Fixations,
+    *,
+    size: tuple[int, int] | None = None,
+    leave_out: str | None = None,
+    bandwidth: float | None = None,
+) -> Prior:
     """Where people look whatever the picture: a kernel density over all pictures, its width cross-validated.
 
     p(x) = (1 - u) sum_i G_s(x - x_i) / n + u / area, u = 0.01. The bandwidth s is the one under which the fixations of
     each picture are likeliest given those of all others (of BANDWIDTHS, in picture widths). `bits`: that
-    log-likelihood over a flat map's, in bits a fixation. leave_out: a picture that the prior must not know.
+    log-likelihood over a flat map's, in bits a fixation. leave_out: a picture that the prior must not know; bandwidth:
+    one that was chosen before (then bits is None), which spares the search for every picture that is left out.
 
     Fitted in cells (100 along the longer side) and laid out smoothly at `size`. Raises DegenerateError for fewer than
     two pictures.
@@ -84,19 +91,27 @@ def centre_prior(fixations: Fixations, *, size: tuple[int, int] | None = None, l
         raise DegenerateError(f"a centre prior out of {len(names)} pictures", hint="fixations on two pictures at least")
     cells = _cells(there.size)
     scale = np.array([cells[1] / there.size[1], cells[0] / there.size[0]])
+    if bandwidth is not None:
+        known = _counts(there.xy[there.image != leave_out] * scale, cells)
+        return Prior(_laid_out(_spread(known, bandwidth), cells, target), bandwidth, None)
     each = np.stack([_counts(there.xy[there.image == name] * scale, cells) for name in names])
     whole = each.sum(0)
     best, chosen, kept = -np.inf, 0.0, whole
-    for bandwidth in BANDWIDTHS:
-        spread = _spread(whole, bandwidth)
+    for tried in BANDWIDTHS:
+        spread = _spread(whole, tried)
         gain = 0.0
         for own in each:  # blurring is linear: the others' map is the whole less the own
-            others = _mixed(spread - _spread(own, bandwidth))
+            others = _mixed(spread - _spread(own, tried))
             gain += float((own * np.log2(others * others.size)).sum())
         if gain > best:
-            best, chosen, kept = gain, bandwidth, spread
-    smooth = ndimage.zoom(_mixed(kept), np.array(target) / cells, order=1, grid_mode=True, mode="nearest")
-    return Prior(smooth / smooth.sum(), chosen, best / float(whole.sum()))
+            best, chosen, kept = gain, tried, spread
+    return Prior(_laid_out(kept, cells, target), chosen, best / float(whole.sum()))
+
+
+def _laid_out(spread: Array, cells: tuple[int, int], target: tuple[int, int]) -> Array:
+    """A density at the picture's size, between cells by straight lines."""
+    smooth = ndimage.zoom(_mixed(spread), np.array(target) / cells, order=1, grid_mode=True, mode="nearest")
+    return smooth / smooth.sum()
 
 
 def _cells(size: tuple[int, int]) -> tuple[int, int]:
