@@ -1,12 +1,12 @@
-"""What explaining costs: error per forward, overhead over raw forwards, shortened pictures, peak memory; and peers.
+"""What masked explainers cost: error per forward, shortened pictures, peak memory.
 
     python benchmarks/explain.py                 everything; writes benchmarks/results/explain.json
-    python benchmarks/explain.py --part error    one part again: error, cost, drop or memory
+    python benchmarks/explain.py --part error    one part again: error, drop or memory
 
 error: on one grid of 7 x 7 cells over a blurred picture, the weighting of RISE (each cell's mean score when seen, less
 the mean) with 512 random masks against `banzhaf` with one design of 120, both as a share of the reference map's
-spread. The reference is the least-squares fit of 8 other designs (960 masks). cost: CPU time of one process on one
-thread, ways in turn, each over the raw forwards of as many pictures, median and quartiles over rounds. memory: growth
+spread. The reference is the least-squares fit of 8 other designs (960 masks). drop: CPU time of one
+thread, ways in turn, medians and quartiles over rounds. memory: growth
 of the peak resident set over what the model and one forward hold, each count in a process of its own.
 """
 
@@ -24,7 +24,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -101,95 +100,6 @@ def raw(model: nn.Module, x: Tensor, count: int) -> None:
             model(batch[: min(8, count - start)])
 
 
-def slopes(model: nn.Module, x: Tensor, target: int, count: int) -> None:
-    """The same number of plain gradients to the pixels."""
-    for start in range(0, count, 8):
-        leaf = x.repeat(min(8, count - start), 1, 1, 1).requires_grad_()
-        torch.autograd.grad(model(leaf)[:, target].sum(), leaf)
-
-
-def ours(model: nn.Module, x: Tensor, target: int, name: str, **options: Any) -> Callable[[], object]:
-    return partial(rg.explain, model, x, method=partial(getattr(rg.explainers, name), **options), target=target)
-
-
-def captum_ways(model: nn.Module, x: Tensor, target: int) -> dict[str, tuple[int, str, Callable[[], object]]]:
-    from captum.attr import FeatureAblation, IntegratedGradients, KernelShap
-
-    labels = grid_cells(x, CELLS).labels[:, None]
-    return {
-        "captum FeatureAblation, 49 cells": (
-            50, "forward",
-            lambda: FeatureAblation(model).attribute(x, target=target, feature_mask=labels, perturbations_per_eval=8),
-        ),
-        "captum KernelShap, 64": (
-            65, "forward",
-            lambda: KernelShap(model).attribute(
-                x, target=target, feature_mask=labels, n_samples=64, perturbations_per_eval=8
-            ),
-        ),
-        "captum IntegratedGradients, 50": (
-            50, "gradient",
-            lambda: IntegratedGradients(model).attribute(x, target=target, n_steps=50, internal_batch_size=8),
-        ),
-    }  # fmt: skip
-
-
-def other_ways(model: nn.Module, x: Tensor, target: int) -> dict[str, tuple[int, str, Callable[[], object]]]:
-    """pytorch-grad-cam and PAIR's saliency on the same model."""
-    import saliency.core as pair
-    from pytorch_grad_cam import GradCAM
-    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
-
-    last = [m for m in model.modules() if isinstance(m, nn.Conv2d)][-1]
-
-    def cam() -> object:
-        with GradCAM(model=model, target_layers=[last]) as made:
-            return made(x, targets=[ClassifierOutputTarget(target)])
-
-    def call(images: Any, call_model_args: Any = None, expected_keys: Any = None) -> Any:
-        leaf = torch.from_numpy(np.asarray(images, dtype=np.float32)).permute(0, 3, 1, 2).requires_grad_()
-        (slope,) = torch.autograd.grad(model(leaf)[:, target].sum(), leaf)
-        return {pair.INPUT_OUTPUT_GRADIENTS: slope.permute(0, 2, 3, 1).numpy()}
-
-    image = x[0].permute(1, 2, 0).numpy()
-    return {
-        "grad-cam GradCAM": (1, "gradient", cam),
-        "PAIR IntegratedGradients, 50": (
-            50, "gradient",
-            lambda: pair.IntegratedGradients().GetMask(
-                image, call, x_steps=50, x_baseline=np.zeros_like(image), batch_size=8
-            ),
-        ),
-    }  # fmt: skip
-
-
-def cost(name: str, rounds: int) -> dict[str, Any]:
-    """Time of each way over as many raw forwards, or raw gradients, in the same round."""
-    model, x, _ = subject(name, "chelsea")
-    for parameter in model.parameters():
-        parameter.requires_grad_(False)
-    with torch.no_grad():
-        target = int(model(x)[0].argmax())
-    our: dict[str, tuple[int, str, Callable[[], object]]] = {
-        "regard occlusion, 49 cells": (50, "forward", ours(model, x, target, "occlusion", cells=7)),
-        "regard banzhaf, 120": (121, "forward", ours(model, x, target, "banzhaf")),
-        "regard rise, 64": (65, "forward", ours(model, x, target, "rise", forwards=64)),
-        "regard lime, 64": (65, "forward", ours(model, x, target, "lime", forwards=64)),
-        "regard kernel_shap, 64": (65, "forward", ours(model, x, target, "kernel_shap", cells=7, forwards=64)),
-        "regard integrated_gradients, 50": (50, "gradient", ours(model, x, target, "integrated_gradients", steps=50)),
-        "regard gradcam": (1, "gradient", ours(model, x, target, "gradcam")),
-    }
-    ways = our | captum_ways(model, x, target) | (other_ways(model, x, target) if "eff" in name else {})
-    if "dino" in name:
-        del ways["regard gradcam"]
-    found: dict[str, list[float]] = {way: [] for way in ways}
-    for _ in range(rounds + 1):
-        for way, (count, kind, run) in ways.items():
-            plain = partial(raw, model, x, count) if kind == "forward" else partial(slopes, model, x, target, count)
-            found[way].append(timed(run) / timed(plain))
-    return {way: {"over": ways[way][1], "ratio": quartiles(values[1:])} for way, values in found.items()}
-
-
 def drop(rounds: int) -> dict[str, list[float]]:
     """How many times faster DINOv2 scores a picture when a cell's tokens are left out than when it is blurred."""
     model, x, target = subject("dinov2-small", "chelsea")
@@ -246,8 +156,8 @@ def errors(names: tuple[str, ...]) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--part", choices=("error", "cost", "drop", "memory"))
-    parser.add_argument("--model", choices=MODELS, help="one model alone, of error and cost")
+    parser.add_argument("--part", choices=("error", "drop", "memory"))
+    parser.add_argument("--model", choices=MODELS, help="one model alone, of error")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--peak", type=int)
     given = parser.parse_args()
@@ -258,7 +168,6 @@ def main() -> None:
     names = (given.model,) if given.model else MODELS
     parts: dict[str, Callable[[], Any]] = {
         "error": lambda: errors(names),
-        "cost": lambda: {name: cost(name, given.rounds) for name in names},
         "drop": lambda: drop(given.rounds),
         "memory": memory,
     }

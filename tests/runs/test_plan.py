@@ -30,3 +30,8 @@ def test_what_cannot_be_compared_is_refused_at_once() -> None:
         Plan(metrics=("pointing_game",))
     with pytest.raises(LayoutError, match="a comparison of nothing"):
         Plan(methods=())
+
+
+def test_a_baseline_that_the_banks_cannot_draw_is_refused_before_anything_runs() -> None:
+    with pytest.raises(MethodError, match="no baseline named 'drop'"):
+        Plan(baselines=("blur", "drop"))

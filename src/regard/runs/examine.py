@@ -87,7 +87,7 @@ def _scores(on: Subject, plan: Plan, maps: dict[str, Tensor], target: int, basel
     """Scores of all maps by metric, over one order bank and one mask bank."""
     chosen = {name: find("metrics", name) for name in plan.metrics}
     asked = {subject for one in chosen.values() for subject in one.card.subjects}
-    draw = Draw(plan.orders, plan.steps, "blur" if baseline not in ("blur", "mean") else baseline, plan.seed)
+    draw = Draw(plan.orders, plan.steps, baseline, plan.seed)
     any_map = next(iter(maps.values()))
     grid = Grid(*any_map.shape)
     banks: dict[str, Any] = {}

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from regard import __version__, registry
 from regard.errors import LayoutError, MethodError
+from regard.subjects.bank import Draw
 
 METHODS = ("gradcam", "integrated_gradients", "occlusion", "rise")
 METRICS = ("deletion", "insertion", "infidelity", "mu_fidelity", "saco")
@@ -34,6 +35,8 @@ class Plan:
     def __post_init__(self) -> None:
         if not (self.methods and self.metrics and self.baselines) or self.cells < 4:
             raise LayoutError("a comparison of nothing", hint="a method, a metric, a baseline, and at least 4 cells")
+        for name in self.baselines:
+            Draw(self.orders, self.steps, name, self.seed)  # refuses what the banks cannot draw, before anything runs
         for name in self.methods:
             registry.find("explainers", name)
         for name in self.metrics:
