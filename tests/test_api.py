@@ -498,6 +498,7 @@ ROOMS = (
     "softmax",
     "models",
     "gaze",
+    "gaze.comparisons",
     "gaze.metrics",
     "gaze.predictors",
 )

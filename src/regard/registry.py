@@ -57,8 +57,7 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "gaze.predictors": _family("x", "MapValues", "picture -> where people may look"),
     "gaze.metrics": _family("heatmap points others truth baseline", "Higher Lower", "Map against fixations"),
-    # "gaze.comparisons": _family("path other", "Higher Lower Several", "scanpath against scanpath"),
-    # "gaze.events": _family("samples", "Events", "samples of an eye tracker -> fixations"),
+    "gaze.comparisons": _family("path other size", "Higher Lower Several", "scanpath against scanpath"),
 }
 
 

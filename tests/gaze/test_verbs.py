@@ -81,3 +81,14 @@ def test_scanpath_is_in_the_pixels_of_the_picture() -> None:
     assert rg.gaze.scanpath(one, fixations=1).xy.tolist() == [[0.5, 0.5]]
     with pytest.raises(LayoutError, match="2 maps"):
         rg.gaze.scanpath(rg.Map(np.zeros((2, 4, 4)), rg.Grid(4, 4), "drawn"))
+
+
+def test_compare_hands_over_size_and_names() -> None:
+    one, two = crowd().on("a").paths()[:2]
+    got = rg.gaze.compare(one, two)
+    assert list(got) == ["shape", "direction", "length", "position", "duration"]
+    assert rg.gaze.compare(one, one, partial(rg.gaze.comparisons.scanmatch, threshold=2.0)) == {"scanmatch": 1.0}
+    bare = rg.gaze.Scanpath(one.xy, one.duration)
+    assert rg.gaze.compare(bare, bare, "frechet") == {"frechet": 0.0}
+    with pytest.raises(LayoutError, match=r"pictures of None and \(30, 40\)"):
+        rg.gaze.compare(bare, two, "levenshtein")

@@ -5,23 +5,23 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-_HOMES = dict.fromkeys(("predict", "score", "ceiling", "scanpath", "area_card"), "regard.gaze.verbs")
+_HOMES = dict.fromkeys(("predict", "score", "ceiling", "scanpath", "compare", "area_card"), "regard.gaze.verbs")
 _HOMES |= dict.fromkeys(("Fixations", "Scanpath"), "regard.gaze.data")
 _HOMES |= dict.fromkeys(("read", "read_bids", "read_multimatch", "read_osie", "from_frame"), "regard.gaze.readers")
 _HOMES |= dict.fromkeys(("fixation_map", "blurred", "centre_prior"), "regard.gaze.maps")
 _HOMES |= {"optimal": "regard.gaze.optimal", "CONVENTIONS": "regard.gaze.conventions"}
-_ROOMS = ("predictors", "metrics")
+_ROOMS = ("predictors", "metrics", "comparisons")
 
 __all__ = [*_HOMES, *_ROOMS]
 
 if TYPE_CHECKING:
-    from regard.gaze import metrics, predictors
+    from regard.gaze import comparisons, metrics, predictors
     from regard.gaze.conventions import CONVENTIONS
     from regard.gaze.data import Fixations, Scanpath
     from regard.gaze.maps import blurred, centre_prior, fixation_map
     from regard.gaze.optimal import optimal
     from regard.gaze.readers import from_frame, read, read_bids, read_multimatch, read_osie
-    from regard.gaze.verbs import area_card, ceiling, predict, scanpath, score
+    from regard.gaze.verbs import area_card, ceiling, compare, predict, scanpath, score
 
 
 def __getattr__(name: str) -> Any:

@@ -24,8 +24,8 @@ def predict(x: Tensor, method: str | Callable[..., Any] = "bms") -> Map:
     which only a density is. Raises MethodError for an unknown method, ImageError for other pictures.
 
     >>> import regard as rg
-    >>> rg.gaze.predict(rg.image("sample:coffee"), "pft")
-    Map(pft, [1, 43, 64], 2.91e-06..0.00113)
+    >>> rg.gaze.predict(rg.image("sample:coffee"), "pft").grid
+    Grid(h=43, w=64, prefix=0)
     """
     import time
 
@@ -141,6 +141,32 @@ def ceiling(fixations: Fixations, *, convention: str = "tuebingen", sigma: float
     means = {how: {m: float(np.mean([one[m] for one in every])) for m in every[0]} for how, every in found.items()}
     rows = tuple((m, *(means[how][m] for how in CEILINGS)) for m in means[CEILINGS[0]])
     return Table(columns=("metric", *CEILINGS), rows=rows, title=f"people on people, {rule.name}, blur {blur:.3g} px")
+
+
+def compare(path: Scanpath, other: Scanpath, method: str | Callable[..., Any] = "multimatch") -> dict[str, float]:
+    """One scanpath against another: {name: number}, one name for most methods (`regard list gaze.comparisons`).
+
+    A method that needs the size of the picture gets the paths' own. What a number means is told by its control: the
+    same comparison with a path on another picture. Raises LayoutError, DegenerateError or MethodError.
+
+    >>> import regard as rg
+    >>> one = rg.gaze.Scanpath([[0.0, 0.0], [3.0, 4.0]], [0.2, 0.2])
+    >>> rg.gaze.compare(one, one, "dtw")
+    {'dtw': 0.0}
+    """
+    import numpy as np
+    import torch
+
+    chosen = registry.find("gaze.comparisons", method)
+    given: list[Any] = [torch.from_numpy(np.column_stack([p.xy, p.duration])) for p in (path, other)]
+    if "size" in chosen.card.subjects:
+        if path.size is None or path.size != other.size:
+            raise LayoutError(
+                f"pictures of {path.size} and {other.size}", hint="Scanpath(..., size=(height, width)), one for both"
+            )
+        given.append(path.size)
+    got = chosen.function(*given)
+    return {chosen.card.name: float(got)} if isinstance(got, torch.Tensor) else got.to_dict()
 
 
 def area_card(fixations: Fixations, areas: Mapping[str, Any]) -> Table:

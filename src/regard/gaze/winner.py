@@ -20,7 +20,7 @@ def winners(
     Raises DegenerateError for a map that is constant or not finite.
 
     >>> winners(np.eye(4), (40, 40), fixations=2, radius=0.3).xy.tolist()
-    [[5.0, 5.0], [25.0, 25.0]]
+    [[5.0, 5.0], [15.0, 15.0]]
     """
     if values.ndim != 2 or fixations < 1 or not 0 < radius < 1 or return_after < 0:
         raise LayoutError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,6 +15,17 @@ from regard.testing.planted import CELLS, PATCH
 def photo(x: Tensor) -> Tensor:
     """Planted pictures as photos in 0..1: grey noise, and red where the evidence lies."""
     return (0.4 + 0.2 * x).clamp(0, 1)
+
+
+def paths(x: Tensor) -> Mapping[str, Any]:
+    """Two scanpaths [n, 3] over the cells of the first two pictures, the reddest first, and the pictures' size."""
+    found = []
+    for one, n in zip(x[:2] if len(x) > 1 else (x[0], x[0].flip(-1)), (7, 6), strict=True):
+        red = F.avg_pool2d(one[None, 0], PATCH)[0].flatten()
+        at = red.topk(n).indices
+        xy = torch.stack([at % CELLS, at // CELLS], 1).to(x) * PATCH + PATCH / 2 + red[at, None]
+        found.append(torch.cat([xy, 0.2 + 0.1 * torch.sigmoid(red[at, None])], 1))
+    return {"path": found[0], "other": found[1], "size": (CELLS * PATCH, CELLS * PATCH)}
 
 
 def eyes(x: Tensor, heatmap: Tensor | None = None) -> Mapping[str, Tensor]:

@@ -108,8 +108,9 @@ def layout(card: Card) -> None:
         wanted = {"Output": [b, heads], "Weights": [b, heads, n, n], "Tokens": [b, n], "Images": [b, 3]}[card.gives]
         good = list(got.values.shape[: len(wanted)]) == wanted
         demand(good, card, f"gives {list(got.values.shape)} for {card.gives} {wanted}")
-    elif card.family == "gaze.metrics":
-        demand(list(got.values.shape) == [1], card, f"gives {list(got.values.shape[1:])}, not one number a picture")
+    elif card.family in ("gaze.metrics", "gaze.comparisons"):
+        good = got.values.ndim == 1 and (len(got.values) == 1) == (card.gives != "Several")
+        demand(good, card, f"gives {list(got.values.shape)}, not {card.gives}")
     elif card.family == "probes":
         demand(list(got.values.shape[:2]) == [b, 2], card, f"gives {list(got.values.shape)}, not [B, H, ...]")
         if card.gives == "PerQuery":

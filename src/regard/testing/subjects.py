@@ -19,7 +19,7 @@ from regard.subjects import run as subject_run
 from regard.subjects.bank import Draw
 from regard.subjects.evidence import Evidence
 from regard.subjects.forward import Subject
-from regard.testing.eyes import eyes, photo
+from regard.testing.eyes import eyes, paths, photo
 from regard.testing.tensors import operands
 
 STEPS, ORDERS = 8, 5
@@ -128,6 +128,13 @@ def _gaze_metric(card: Card, model: nn.Module, x: Tensor, heatmap: Tensor | None
     return Outcome(value[None], 1, card.gives == "Higher")
 
 
+def _comparison(card: Card, model: nn.Module, x: Tensor, heatmap: Tensor | None, seed: int) -> Outcome:
+    """Of two scanpaths over the pictures."""
+    given = paths(x)
+    got = card.function(*(given[name] for name in card.subjects))
+    return Outcome(torch.atleast_1d(got if isinstance(got, Tensor) else got.values), 1, card.gives != "Lower")
+
+
 _RUNNERS = {
     "probes": _probe,
     "edits": _edit,
@@ -138,4 +145,5 @@ _RUNNERS = {
     "patterns": _pattern,
     "gaze.predictors": _predictor,
     "gaze.metrics": _gaze_metric,
+    "gaze.comparisons": _comparison,
 }

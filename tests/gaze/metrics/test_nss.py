@@ -28,3 +28,4 @@ def test_gradient_and_constant() -> None:
     value = nss(flat, torch.ones(1, 2))
     value.backward()
     assert float(value.detach()) == 0
+    assert float(nss(torch.full((7, 11), 0.1), torch.ones(1, 2))) == 0  # whose mean in float32 is not quite 0.1

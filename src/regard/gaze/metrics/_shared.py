@@ -33,7 +33,7 @@ def check_map(heatmap: Tensor, what: str = "the map") -> None:
     """Raise LayoutError or DegenerateError for what no metric can judge."""
     if heatmap.ndim != 2:
         raise LayoutError(f"{what} is {list(heatmap.shape)}", hint="one map [h, w] at a time")
-    if not heatmap.isfinite().all():
+    if not heatmap.sum().isfinite():  # one pass; NaN and infinity survive in a sum
         raise DegenerateError(f"{what} has NaN or infinite values", hint="a map of finite numbers")
 
 
@@ -50,7 +50,8 @@ def check_pair(heatmap: Tensor, truth: Tensor) -> None:
 
 def shares(heatmap: Tensor, what: str) -> Tensor:
     """A map shifted to start at 0 where it has negative values, then divided by its sum; a flat one stays flat."""
-    positive = heatmap - heatmap.min().clamp_max(0)
+    low = heatmap.min()
+    positive = heatmap - low if low < 0 else heatmap
     total = positive.sum()
     if not total > 0:
         raise DegenerateError(f"{what} sums to 0", hint="a map with something in it")
@@ -95,9 +96,10 @@ def ranks(hits: Float[Tensor, " n"], others: Float[Tensor, " m"]) -> Float[Tenso
     """
     import torch
 
-    edges = hits.sort().values
-    counts = []
-    for right in (True, False):  # how many others lie below each edge, then below or at it
-        at = torch.bucketize(others, edges, right=right)
-        counts.append(torch.bincount(at, minlength=len(edges) + 1)[:-1].cumsum(0))
-    return ((counts[0] + counts[1]).double() / 2 / len(others)).mean().to(hits.dtype)
+    edges, many = hits.unique(return_counts=True)
+    at = torch.bucketize(others, edges)  # edges[at - 1] < other <= edges[at]
+    upto = torch.bincount(at, minlength=len(edges) + 1)[:-1]
+    level = at[edges[at.clamp_max(len(edges) - 1)] == others]
+    equal = torch.bincount(level, minlength=len(edges))[: len(edges)]
+    below = (upto.cumsum(0) - equal).double() + equal.double() / 2
+    return ((below * many).sum() / (len(others) * len(hits))).to(hits.dtype)

@@ -30,5 +30,5 @@ def cc(heatmap: Heatmap, truth: Truth) -> Higher:
     flat = [not t.max() > t.min() for t in (heatmap, truth)]
     if any(flat):
         return (heatmap * 0 + truth * 0).sum() + float(all(flat))
-    a, b = (t - t.mean() for t in (heatmap, truth))
-    return (a * b).sum() / (a.square().sum() * b.square().sum()).sqrt()
+    a, b = ((t - t.mean()).flatten() for t in (heatmap, truth))
+    return a.dot(b) / (a.dot(a) * b.dot(b)).sqrt()

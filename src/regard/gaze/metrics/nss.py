@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 from regard.gaze.metrics._shared import Heatmap, Higher, Points, check_map, pixels
 from regard.registry import method
 
@@ -28,8 +30,9 @@ def nss(heatmap: Heatmap, points: Points, *, sample: bool = False, merge: bool =
     """
     check_map(heatmap)
     at = pixels(points, heatmap, merge=merge)
-    centred = heatmap - heatmap.mean()
-    spread = heatmap.std(correction=int(sample))
-    if not heatmap.max() > heatmap.min():
+    flat, count = heatmap.flatten(), heatmap.numel() - int(sample)
+    mean = flat.mean()
+    spread = (flat - mean).square().sum().div(max(count, 1)).sqrt()
+    if spread <= 8 * torch.finfo(flat.dtype).eps * mean.abs():  # constant, but for rounding
         return (heatmap * 0).sum()
-    return centred.flatten()[at].mean() / spread
+    return (flat[at].mean() - mean) / spread

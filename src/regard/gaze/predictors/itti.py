@@ -33,7 +33,8 @@ def itti(
     """Mean conspicuity of intensity, colour and orientation: sums over c in 2..4, d in 3, 4 of N(|c - (c + d)|).
 
     N: to 0..1, times (1 - mean of the other local maxima)^2, which favours maps with one peak; "iterative" lets each
-    map compete `rounds` times through a difference of Gaussians (2 and 25 % of the width, gains .5 and 1.5, less .02).
+    map compete `rounds` times through a difference of Gaussians (2 and 25 % of the width, gains .5 and 1.5, less .02),
+    which leaves few peaks: good for search arrays, poor for photos (AUC .56 against .67 on OSIE).
     rectified: centre above and centre below surround are two maps each, also of colour. As the paper writes it,
     opponents are added across scales, so that a singleton among distractors of the opposite colour is lost.
 

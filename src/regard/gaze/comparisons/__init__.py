@@ -1,0 +1,5 @@
+"""One scanpath against another."""
+
+from regard.registry import collect
+
+collect(__name__, globals())
