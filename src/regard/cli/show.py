@@ -61,7 +61,7 @@ def write_table(table: Table, *, as_json: bool, squeeze: str = "") -> None:
     if squeeze in table.columns:
         at = table.columns.index(squeeze)
         others = sum(widths) - widths[at] + 2 * len(widths) - 1  # a blank and a rule between columns
-        widths[at] = max(12, min(widths[at], screen.width - others))
+        widths[at] = max(6, min(widths[at], screen.width - others))
     drawn = Drawn(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     for name, width in zip(table.columns, widths, strict=True):
         drawn.add_column(name, no_wrap=True, overflow="ellipsis", width=width)
