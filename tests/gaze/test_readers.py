@@ -60,7 +60,7 @@ def test_bids(tmp_path: Path) -> None:
     assert (got.observers, got.size) == (["07"], (600, 800))
     assert got.per_degree == pytest.approx(2 * 0.6 * np.tan(np.pi / 360) * 800 / 0.4)
     (tmp_path / "sub-08_events.tsv").write_text("onset\tduration\ttrial_type\tx\ty\n0\t1\tsaccade\t1\t1\n")
-    with pytest.raises(DataError, match=r"holds no fixation events.*\n.*events.velocity"):
+    with pytest.raises(DataError, match=r"holds no fixation events"):
         read_bids(tmp_path / "sub-08_events.tsv")
 
 

@@ -22,7 +22,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def list_methods(
-    family: Annotated[str | None, typer.Argument(help="probes, explainers, metrics or objects.")] = None,
+    family: Annotated[str | None, typer.Argument(help="As probes, explainers or gaze.metrics.")] = None,
     json: AsJson = False,
 ) -> None:
     """List every method in the catalogue, or those of one family."""

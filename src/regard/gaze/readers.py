@@ -119,7 +119,7 @@ def read_bids(events: str | os.PathLike[str]) -> Fixations:
     if kind is not None:
         keep = [at for at, one in enumerate(kind) if str(one).lower().startswith("fix")]
         if not keep:
-            raise DataError(f"'{target}' holds no fixation events", hint="detect them: rg.gaze.events.velocity")
+            raise DataError(f"'{target}' holds no fixation events", hint="a table of events, with fixations among them")
         data = {name: [column[at] for at in keep] for name, column in data.items()}
     names = dict(part.split("-", 1) for part in stem.split("_") if "-" in part)
     if "observer" not in data and "sub" in names:

@@ -72,7 +72,8 @@ def activation(
     low = maps.amin(-1, keepdim=True)
     unit = (maps - low) / (maps.amax(-1, keepdim=True) - low).clamp_min(1e-12)
     seen = (unit + 1e-2).log() if differ == "log" else unit
-    weight = torch.stack([((one[:, :, None] - one[:, None]).abs() * close).sum(-1) for one in seen])
+    rows = [(one[:, None] - one).abs_().mul_(close).sum(-1) for one in seen.flatten(0, 1)]  # one n x n at a time
+    weight = torch.stack(rows).view_as(seen)
     total = weight.sum(-1, keepdim=True)
     return torch.where(total > 1e-9, weight / total.clamp_min(1e-9), torch.full_like(weight, 1 / maps.shape[-1]))
 
