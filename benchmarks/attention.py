@@ -4,9 +4,10 @@
     python benchmarks/attention.py --quick   fewer rounds
     python benchmarks/attention.py --flex    with compiled FlexAttention (forward only: torch has no backward on CPUs)
 
-Neighborhood attention on grids and a video, float32, one picture. All ways run in one process, in turn, on one thread,
-and are timed by the process's own CPU time, for machines are shared; a ratio is a way's time over regard's in the same
-round, told as median and quartiles. Peak memory is the growth of the resident set over its value before the run, each
+Neighborhood attention on grids and a video, float32, one picture. All ways of a case run in one process, in turn, on one
+thread, and are timed by the process's own CPU time, for machines are shared; a ratio is a way's time over regard's in
+the same round, told as median and quartiles. Each case begins in a fresh process: what an earlier one left allocated
+made others up to 3 times faster. Peak memory is the growth of the resident set over its value before the run, each
 way in a fresh process. The gate runs first: every way gives the numbers of a float64 reference.
 
 dense: SDPA with a mask · gather: keys of every window gathered by index · shifted: one shifted product for each place
@@ -238,7 +239,7 @@ def at(name: str, rounds: int, with_flex: bool) -> dict[str, Any]:
     told["share of matrix product speed"] = floor(case, told["forward"]["regard, ms"][1])
     if case.backward:
         both = {way: partial(backward, f, leaves(operands)) for way, f in made.items() if way != "flex"}
-        told["forward and backward"] = ratios(both, max(3, rounds // 2))
+        told["forward and backward"] = ratios(both, rounds)
     modes = ["forward", *(["both"] if case.backward else [])]
     told["peak MiB"] = {f"{way}, {mode}": peak(name, way, mode) for way in ("regard", *case.ways) for mode in modes}
     return told
@@ -249,16 +250,23 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--flex", action="store_true")
     parser.add_argument("--peak", nargs=3)
+    parser.add_argument("--case")
     given = parser.parse_args()
     torch.set_num_threads(1)
     if given.peak:
         print(measure_peak(*given.peak))
         return
+    rounds = 5 if given.quick else 11
+    if given.case:
+        print(json.dumps(at(given.case, rounds, given.flex)))
+        return
     gate()
     machine = f"{platform.machine()}, {torch.get_num_threads()} thread, torch {torch.__version__}"
     found: dict[str, Any] = {"machine": machine}
     for name in CASES:
-        found[name] = at(name, 5 if given.quick else 11, given.flex)
+        again = [*sys.argv[1:], "--case", name]
+        done = subprocess.run([sys.executable, __file__, *again], stdout=subprocess.PIPE, text=True, check=True)
+        found[name] = json.loads(done.stdout)
         for mode in ("forward", "forward and backward"):
             for way, (low, middle, high) in found[name].get(mode, {}).items():
                 print(f"{name:36} {mode:21} {way:12} {middle:8.2f} ({low:.2f}-{high:.2f})", flush=True)

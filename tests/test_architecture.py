@@ -37,6 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "gaze": GIVEN | {"gaze"},
     "patterns": CORE | {"patterns", "viz"},  # pattern.plot() reaches viz inside the function
     "softmax": CORE | {"patterns", "softmax"},
+    "bench": CORE | {"patterns", "softmax", "bench", "viz"},  # bench.plot() reaches viz inside the function
     "runs": GIVEN | {"looking", "mechanisms", "models", "runs"},
     "looking": GIVEN | {"atlas", "mechanisms", "models", "looking"},
     "api_calls": GIVEN | {"mechanisms", "patterns", "softmax"},
@@ -54,6 +55,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "api_calls",
         "api_heads",
         "api_scores",
+        "bench",
         "gaze",
         "looking",
         "report",
@@ -67,6 +69,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "api_heads",
         "api_scores",
         "atlas",
+        "bench",
         "errors",
         "gaze",
         "layout",

@@ -23,6 +23,7 @@ from regard.errors import CardError, MethodError, context
 
 MAX_OPTIONS = 7
 REQUIRED = "required"  # in the place of a default
+KINDS = ("self", "causal self", "cross", "causal cross")  # of attention, that an operator may be able to do
 FIELDS = ("q", "k", "v", "out", "probs", "attention")  # of a call, that a watch can keep
 
 
@@ -88,11 +89,12 @@ class Card:
     summary: str
     doc: str
     function: Callable[..., Any] = field(compare=False, repr=False)
+    kinds: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-safe facts, without the function."""
         plain = {k: v for k, v in self.__dict__.items() if k not in {"function", "options"}}
-        plain["needs"], plain["subjects"] = list(self.needs), list(self.subjects)
+        plain["needs"], plain["subjects"], plain["kinds"] = list(self.needs), list(self.subjects), list(self.kinds)
         plain["options"] = [dict(o.__dict__) for o in self.options]
         return plain
 
@@ -101,18 +103,18 @@ _cards: dict[tuple[str, str], Card] = {}
 
 
 def method(
-    family: str, *, paper: str, claim: str, source: str, needs: Iterable[str], differs: str, unit: str
+    family: str, *, paper: str, claim: str, source: str, needs: Iterable[str], differs: str, unit: str, kinds: str = ""
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register a function as a method of `family`, or raise `CardError` naming the missing fact.
 
     paper: key into papers.tsv · claim: what a test holds it to · source: where the formula stands ·
     needs: the fields of a call and the subjects that it reads · differs: every deviation from the paper, or "none" ·
-    unit: of the values it returns.
+    unit: of the values it returns · kinds: of an operator, those of KINDS that it can do, with commas.
     """
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         facts = {"paper": paper, "claim": claim, "source": source, "differs": differs, "unit": unit}
-        card = _check(family, function, facts, tuple(sorted(needs)))
+        card = _check(family, function, facts, tuple(sorted(needs)), _kinds(family, function, kinds))
         earlier = _cards.get((family, card.name))
         if earlier is not None and earlier.function.__module__ != function.__module__:
             raise CardError(
@@ -125,7 +127,19 @@ def method(
     return register
 
 
-def _check(family: str, function: Callable[..., Any], facts: dict[str, str], needs: tuple[str, ...]) -> Card:
+def _kinds(family: str, function: Callable[..., Any], kinds: str) -> tuple[str, ...]:
+    told = tuple(kind.strip() for kind in kinds.split(",") if kind.strip())
+    if set(told) - set(KINDS) or (told and family != "operators"):
+        raise CardError(
+            f"{function.__module__}.{function.__name__}: kinds '{kinds}'",
+            hint=f"of an operator, among {', '.join(KINDS)}",
+        )
+    return told
+
+
+def _check(
+    family: str, function: Callable[..., Any], facts: dict[str, str], needs: tuple[str, ...], kinds: tuple[str, ...]
+) -> Card:
     where = f"{function.__module__}.{function.__name__}"
     if family not in FAMILIES:
         raise CardError(f"{where}: no family '{family}'", hint=f"one of {', '.join(FAMILIES)}")
@@ -152,7 +166,7 @@ def _check(family: str, function: Callable[..., Any], facts: dict[str, str], nee
         )
     return Card(
         family=family, name=function.__name__, needs=needs, gives=gives, subjects=subjects, options=options,
-        summary=doc.splitlines()[0], doc=doc, function=function, **facts,
+        summary=doc.splitlines()[0], doc=doc, function=function, kinds=kinds, **facts,
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from regard import __version__
-from regard.cli import catalogue, compare, explain, gaze, heads, look, sites
+from regard.cli import bench, catalogue, compare, explain, gaze, heads, look, sites
 from regard.cli.show import narrow_help, write_error
 from regard.errors import RegardError
 
@@ -43,6 +43,7 @@ compare.add_to(app)
 heads.add_to(app)
 gaze.add_to(app)
 sites.add_to(app)
+bench.add_to(app)
 catalogue.add_to(app)
 
 

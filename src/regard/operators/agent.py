@@ -16,6 +16,7 @@ from regard.registry import method
     needs={"q", "k", "v", "agents"},
     differs="agents are given (the paper pools the queries); the depthwise convolution of values is left to a layer",
     unit="values",
+    kinds="self, cross, causal cross",
 )
 def agent(
     q: Queries, k: Keys, v: Values, agents: Queries, *, scale: float | None = None,

@@ -21,6 +21,7 @@ from regard.registry import method
     needs={"q", "k", "v"},
     differs="a query's best block is always read; similarities are softmaxed over blocks before they are ranked",
     unit="values",
+    kinds="self, cross",
 )
 def block_mixture(
     q: Queries, k: Keys, v: Values, *, space: tuple[int, ...] | None = None, block: tuple[int, ...] = (8,),

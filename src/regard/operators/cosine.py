@@ -18,6 +18,7 @@ from regard.registry import method
     needs={"q", "k", "v"},
     differs="tau is not clamped, and the bias is given",
     unit="values",
+    kinds="self, cross, causal cross",
 )
 def cosine(q: Queries, k: Keys, v: Values, *, tau: float | Tensor = 0.1, bias: Tensor | None = None) -> Output:
     """softmax(cos(q_i, k_j) / tau + bias) v.

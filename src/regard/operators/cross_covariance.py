@@ -18,6 +18,7 @@ from regard.registry import method
     needs={"q", "k", "v"},
     differs="none",
     unit="values",
+    kinds="self",
 )
 def cross_covariance(q: Queries, k: Keys, v: Values, *, temperature: float | Tensor = 1.0) -> Output:
     """out^T = softmax(temperature q'^T k') v^T with channels q', k' of length 1 over the tokens.

@@ -18,6 +18,7 @@ from regard.registry import method
     needs={"q", "k", "v", "beta"},
     differs="the triangular system is solved instead of inverted; keys are taken as they come",
     unit="values",
+    kinds="causal self",
 )
 def delta_rule(q: Queries, k: Keys, v: Values, beta: Tensor, *, form: Form = "chunked", chunk: int = 32) -> Output:
     """S_t = S_{t-1} + beta_t k_t (v_t - S_{t-1}^T k_t)^T, out_t = S_t^T q_t: linear attention that corrects itself.

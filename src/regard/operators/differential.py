@@ -18,6 +18,7 @@ from regard.registry import method
     needs={"q", "k", "v"},
     differs="the learned lambda and the norm of heads are left to a layer",
     unit="values",
+    kinds="self, cross, causal cross",
 )
 def differential(q: Queries, k: Keys, v: Values, *, share: float | Tensor = 0.8, scale: float | None = None) -> Output:
     """(softmax(scale q1 k1^T) - share softmax(scale q2 k2^T)) v, with q = [q1, q2] and k = [k1, k2].

@@ -20,6 +20,7 @@ from regard.registry import method
     needs={"q", "k", "v", "importance"},
     differs="the scores, exp(A softplus(v Delta)) in the paper, are given; not causal unless asked",
     unit="values",
+    kinds="self, causal self, cross, causal cross",
 )
 def dynamic_mask(
     q: Queries, k: Keys, v: Values, importance: Tensor, *, keep: int = 16, causal: bool = False,

@@ -16,6 +16,7 @@ from regard.registry import method
     needs={"q", "k", "v"},
     differs="none",
     unit="values",
+    kinds="self, cross, causal cross",
 )
 def efficient(q: Queries, k: Keys, v: Values) -> Output:
     """softmax_channels(q) (softmax_tokens(k)^T v): D global contexts, mixed by each query.

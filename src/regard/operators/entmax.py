@@ -17,6 +17,7 @@ from regard.registry import method
     needs={"logits"},
     differs="the gradient comes from one Newton step, which is exact at the root",
     unit="share of attention",
+    kinds="self, causal self, cross, causal cross",
 )
 def entmax(logits: Logits, *, alpha: float = 1.5, steps: int = 60) -> Weights:
     """p = argmax over the simplex of p . s + H_alpha(p): p_j = [(alpha - 1) s_j - tau]_+^(1 / (alpha - 1)).

@@ -18,6 +18,7 @@ from regard.registry import method
     needs={"q", "k", "v"},
     differs="as released: competition sums to K instead of 1, and logits of the competition lie in [-1, 1]",
     unit="values",
+    kinds="self, causal self, cross",
 )
 def flow(
     q: Queries, k: Keys, v: Values, *, causal: bool = False, form: Form = "chunked", chunk: int = 64, eps: float = 1e-6

@@ -18,6 +18,7 @@ from regard.registry import method
     needs={"q", "k", "v", "gate"},
     differs="gates are given as logarithms; one a token and channel, or one a token",
     unit="values",
+    kinds="causal self",
 )
 def gated_linear(
     q: Queries, k: Keys, v: Values, gate: Tensor, *, scale: float | None = None, form: Form = "chunked", chunk: int = 16

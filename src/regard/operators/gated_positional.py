@@ -18,6 +18,7 @@ from regard.registry import method
     needs={"q", "k", "v", "position"},
     differs="logits of position and the gate are given; both softmaxes sum to 1, so nothing is normalised again",
     unit="values",
+    kinds="self, cross, causal cross",
 )
 def gated_positional(
     q: Queries, k: Keys, v: Values, position: Tensor, *, gate: float | Tensor = 0.5, scale: float | None = None

@@ -19,6 +19,7 @@ from regard.registry import method
     needs={"q", "k", "v"},
     differs="trees whose nodes of a level all have as many children",
     unit="values",
+    kinds="self",
 )
 def hierarchical(
     q: Queries, k: Keys, v: Values, *, branching: int | tuple[int, ...] = 4, scale: float | None = None

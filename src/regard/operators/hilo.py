@@ -20,6 +20,7 @@ from regard.registry import method
     needs={"q", "k", "v", "grid"},
     differs="keys and values are pooled after their projection, which for linear maps is the same",
     unit="values",
+    kinds="self",
 )
 def hilo(
     q: Queries, k: Keys, v: Values, grid: Grid, *, low: float = 0.5, window: int = 2, scale: float | None = None

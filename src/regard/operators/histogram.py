@@ -26,6 +26,7 @@ from regard.registry import method
     needs={"q", "k", "v", "intensity"},
     differs="tokens attend to tokens (the release mixes channels and bins); one order for all channels",
     unit="values",
+    kinds="self",
 )
 def histogram(
     q: Queries, k: Keys, v: Values, intensity: Tensor, *, bins: int = 8, scale: float | None = None

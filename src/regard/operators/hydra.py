@@ -16,6 +16,7 @@ from regard.registry import method
     needs={"q", "k", "v"},
     differs="none",
     unit="values",
+    kinds="self, cross, causal cross",
 )
 def hydra(q: Queries, k: Keys, v: Values) -> Output:
     """out_i = q'_i * sum_j k'_j * v_j, channel by channel, with q' and k' of length 1.

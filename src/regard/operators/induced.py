@@ -15,6 +15,7 @@ from regard.registry import method
     needs={"q", "k", "v", "inducing"},
     differs="without the blocks' residuals, norms and feed-forward parts, which are a layer's",
     unit="values",
+    kinds="self, cross, causal cross",
 )
 def induced(q: Queries, k: Keys, v: Values, inducing: Queries, *, scale: float | None = None) -> Output:
     """h = softmax(scale I k^T) v, out = softmax(scale q h^T) h: the queries ask what the inducing points gathered.

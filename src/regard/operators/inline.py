@@ -20,6 +20,7 @@ from regard.registry import method
     needs={"q", "k", "v"},
     differs="the factor scale / K of the scores is explicit, as in the released code; the residual's weights are given",
     unit="values",
+    kinds="self, cross, causal cross",
 )
 def inline(
     q: Queries, k: Keys, v: Values, *, feature: Feature = "none", scale: float | None = None,

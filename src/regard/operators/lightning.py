@@ -20,6 +20,7 @@ from regard.registry import method
     needs={"q", "k", "v"},
     differs="backward by autograd through the same tiles, in plain torch; one decay a head, by default exp(-2^(-8h/H))",
     unit="values",
+    kinds="causal self",
 )
 def lightning(
     q: Queries, k: Keys, v: Values, *, decay: Sequence[float] | Tensor | None = None, form: Form = "chunked",

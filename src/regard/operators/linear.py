@@ -19,6 +19,7 @@ from regard.registry import method
     needs={"q", "k", "v"},
     differs="further feature maps; may be left unnormalised; the causal sum also in chunks",
     unit="values",
+    kinds="self, causal self, cross, causal cross",
 )
 def linear(
     q: Queries, k: Keys, v: Values, *, feature: Feature = "elu", causal: bool = False, normalise: bool = True,

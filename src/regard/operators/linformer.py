@@ -17,6 +17,7 @@ from regard.registry import method
     needs={"q", "k", "v", "projection"},
     differs="the projections are given; one may serve keys and values, one or all heads",
     unit="values",
+    kinds="self, cross, causal cross",
 )
 def linformer(
     q: Queries, k: Keys, v: Values, projection: Tensor, *, values: Tensor | None = None, scale: float | None = None

@@ -20,6 +20,7 @@ from regard.registry import method
     needs={"q", "k", "v"},
     differs="moments about the mean, which gives the same fit; Cholesky, not conjugate gradients; causal if asked",
     unit="values",
+    kinds="self, causal self, cross, causal cross",
 )
 def local_linear(
     q: Queries, k: Keys, v: Values, *, scale: float | None = None, ridge: float = 1e-2, causal: bool = False,

@@ -18,6 +18,7 @@ from regard.registry import method
     needs={"q", "k", "v", "left", "right"},
     differs="factors are given (exact ones, or the singular vectors of a bias); none are learnt",
     unit="values",
+    kinds="self, cross, causal cross",
 )
 def low_rank_bias(q: Queries, k: Keys, v: Values, left: Tensor, right: Tensor, *, scale: float | None = None) -> Output:
     """softmax(scale q k^T + left right^T) v as plain attention of [scale q, left] and [k, right].

@@ -31,6 +31,7 @@ from regard.registry import method
     needs={"q", "k", "v", "grid"},
     differs="scores may stay linear, for which going axis by axis is exact; the paper splits softmax",
     unit="values",
+    kinds="self",
 )
 def manhattan(
     q: Queries, k: Keys, v: Values, grid: Grid, *, decay: Sequence[float] | Tensor | None = None,

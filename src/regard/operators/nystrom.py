@@ -21,6 +21,7 @@ from regard.registry import method
     needs={"q", "k", "v"},
     differs="landmarks of uneven segments where their number does not divide the tokens; no depthwise convolution",
     unit="values",
+    kinds="self, cross",
 )
 def nystrom(
     q: Queries, k: Keys, v: Values, *, landmarks: int = 16, inverse: Literal["iterative", "exact"] = "iterative",

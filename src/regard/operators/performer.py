@@ -18,6 +18,7 @@ from regard.registry import method
     needs={"q", "k", "v"},
     differs="features are drawn anew for each call from `seed`, in float64, the same for all heads",
     unit="values",
+    kinds="self, causal self, cross, causal cross",
 )
 def performer(
     q: Queries, k: Keys, v: Values, *, features: int = 256, scale: float | None = None, seed: int = 0,

@@ -19,6 +19,7 @@ from regard.registry import method
     needs={"q", "k", "v", "grid", "decay"},
     differs="decays are given (a layer computes them from tokens); positions by rotation are left out",
     unit="values",
+    kinds="self",
 )
 def polyline(q: Queries, k: Keys, v: Values, grid: Grid, decay: Tensor, *, scale: float | None = None) -> Output:
     """out = 1/2 (softmax(s + M) + softmax(s + M^T)) v, with M_ij the log of the decays met from patch i to patch j.

@@ -18,6 +18,7 @@ from regard.registry import method
     needs={"q", "k", "v"},
     differs="importance is the softmax of products of block means; levels by rank and not by thresholds",
     unit="values",
+    kinds="self, cross",
 )
 def pyramid(
     q: Queries, k: Keys, v: Values, *, block: int = 8, shares: tuple[float, ...] = (0.25, 0.25, 0.25),

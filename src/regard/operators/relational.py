@@ -18,6 +18,7 @@ from regard.registry import method
     needs={"q", "k", "v", "rq", "rk", "mix"},
     differs="none",
     unit="values",
+    kinds="self, cross, causal cross",
 )
 def relational(
     q: Queries, k: Keys, v: Values, rq: Tensor, rk: Tensor, mix: Tensor, *, scale: float | None = None

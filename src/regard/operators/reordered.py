@@ -23,6 +23,7 @@ from regard.registry import method
     needs={"q", "k", "v"},
     differs="the order is chosen by the kept mass itself and not by a proxy; blocks a row of blocks; no quantisation",
     unit="values",
+    kinds="self",
 )
 def reordered(
     q: Queries, k: Keys, v: Values, *, space: tuple[int, ...] | None = None,

@@ -20,6 +20,7 @@ from regard.registry import method
     needs={"q", "k", "v"},
     differs="the rotation of q and k, the gate and the group norm are left to a layer",
     unit="values",
+    kinds="causal self",
 )
 def retention(
     q: Queries, k: Keys, v: Values, *, decay: Sequence[float] | Tensor | None = None, scale: float | None = None,

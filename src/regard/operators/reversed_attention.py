@@ -17,6 +17,7 @@ from regard.registry import method
     needs={"q", "k", "v"},
     differs="the soft selection of heads and the message controller are left to a layer",
     unit="values",
+    kinds="self",
 )
 def reversed_attention(q: Queries, k: Keys, v: Values, *, scale: float | None = None) -> Output:
     """out_j = sum_i softmax_j(scale q_i . k_j) v_i: children i spread over parents j what they have.

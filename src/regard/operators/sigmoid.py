@@ -18,6 +18,7 @@ from regard.registry import method
     needs={"logits"},
     differs="none",
     unit="weight",
+    kinds="self, causal self, cross, causal cross",
 )
 def sigmoid(logits: Logits, *, bias: float | None = None) -> Weights:
     """p_ij = sigmoid(s_ij + bias), without competition between keys.

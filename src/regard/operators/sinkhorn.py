@@ -16,6 +16,7 @@ from regard.registry import method
     needs={"logits"},
     differs="none",
     unit="share of attention",
+    kinds="self, cross",
 )
 def sinkhorn(logits: Logits, *, steps: int = 5) -> Weights:
     """exp(s) with its rows, then its columns, then its rows ... divided by their sums, `steps` divisions in all.

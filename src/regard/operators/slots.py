@@ -16,6 +16,7 @@ from regard.registry import method
     needs={"q", "k", "v"},
     differs="one reading; the recurrent update of slots is left to a layer",
     unit="values",
+    kinds="self, cross",
 )
 def slots(q: Queries, k: Keys, v: Values, *, scale: float | None = None, eps: float = 1e-8) -> Output:
     """out_i = sum_j w_ij v_j / sum_j w_ij, with w the softmax over slots i (not over tokens j) of scale q_i . k_j.

@@ -16,6 +16,7 @@ from regard.registry import method
     needs={"logits"},
     differs="none",
     unit="share of attention",
+    kinds="self, causal self, cross, causal cross",
 )
 def softmax_plus_one(logits: Logits) -> Weights:
     """p_j = exp(s_j) / (1 + sum_l exp(s_l)): a sink of logit 0 with no value.

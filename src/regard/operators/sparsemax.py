@@ -16,6 +16,7 @@ from regard.registry import method
     needs={"logits"},
     differs="none",
     unit="share of attention",
+    kinds="self, causal self, cross, causal cross",
 )
 def sparsemax(logits: Logits) -> Weights:
     """p = argmin over the simplex of |p - s|^2 = [s - tau]_+, exactly, by sorting.

@@ -31,6 +31,7 @@ from regard.registry import method
     needs={"q", "k", "v", "tokens", "grid"},
     differs="q, k and v are gathered and not computed from super tokens, which for linear maps is the same",
     unit="values",
+    kinds="self",
 )
 def super_token(
     q: Queries, k: Keys, v: Values, tokens: Tokens, grid: Grid, *, cell: int = 2, iterations: int = 1,

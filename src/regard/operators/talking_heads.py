@@ -18,6 +18,7 @@ from regard.registry import method
     needs={"q", "k", "v"},
     differs="as many heads of logits, weights and values; mixing matrices are given",
     unit="values",
+    kinds="self, cross, causal cross",
 )
 def talking_heads(
     q: Queries, k: Keys, v: Values, *, before: Tensor | None = None, after: Tensor | None = None,
