@@ -123,7 +123,8 @@ def attend(
     that are there (padding). extra_kv: keys and values `[B, Hk, E, D]` that all queries see besides. sink: `[H]`, the
     logit of a key whose value is zero ("off by one" at 0).
     impl: `reference` (float64, all logits), `composite` (plain torch, differentiable without limit), `tiled` (intervals
-    only), `dense` (any pattern), or `auto`, which takes what costs least; a choice is never replaced.
+    only), `dense` (any pattern), `flex` (torch's FlexAttention, compiled; on CPUs without gradient and lse), or `auto`,
+    which takes what costs least; a choice is never replaced.
 
     Raises LayoutError for operands that do not fit the pattern or each other, CallError for what an implementation
     cannot do, DegenerateError for NaN.

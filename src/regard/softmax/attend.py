@@ -10,20 +10,22 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from regard.errors import DegenerateError, LayoutError, MethodError
+from regard.errors import CallError, DegenerateError, LayoutError, MethodError
 from regard.patterns._pattern import Pattern
 from regard.patterns.dense import dense as every_pair
 from regard.softmax._geometry import cost, geometries
 from regard.softmax._problem import Bias, Problem, problem
 from regard.softmax.composite import composite
 from regard.softmax.dense import dense, everything
+from regard.softmax.flex import flex
 from regard.softmax.reference import reference
 from regard.softmax.tiled import tiled
 
-Impl = Literal["auto", "reference", "composite", "tiled", "dense"]
+Impl = Literal["auto", "reference", "composite", "tiled", "dense", "flex"]
 
-IMPLS: Mapping[str, Callable[[Problem], tuple[Tensor, Tensor]]] = {
+IMPLS: Mapping[str, Callable[[Problem], tuple[Tensor, Tensor | None]]] = {
     "reference": reference, "composite": composite, "tiled": tiled, "dense": dense,
+    "flex": flex,
 }  # fmt: skip
 DEARER = 1.25  # what a pair costs in a tile, over one in a long row with a mask: measured on a CPU
 
@@ -33,12 +35,19 @@ class Attended:
     """out `[B, H, Q, Dv]`, lse `[B, H, Q]`: log sum exp of the logits that were seen; impl: which made it, and why.
 
     A query that sees nothing has zeros and -inf. lse has a gradient from `reference` and `composite` only.
+    Reading lse raises CallError where the implementation has none (`flex` on a CPU).
     """
 
     out: Tensor
-    lse: Tensor
+    _lse: Tensor | None
     impl: str
     why: str
+
+    @property
+    def lse(self) -> Tensor:
+        if self._lse is None:
+            raise CallError(f"{self.impl} gives no log sum exp on {self.out.device}", hint="impl='tiled' or 'dense'")
+        return self._lse
 
     def __repr__(self) -> str:
         return f"Attended({list(self.out.shape)}, {self.impl}: {self.why})"
