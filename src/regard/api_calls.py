@@ -126,6 +126,10 @@ def attend(
     only), `dense` (any pattern), `flex` (torch's FlexAttention, compiled; on CPUs without gradient and lse), or `auto`,
     which takes what costs least; a choice is never replaced.
 
+    Under autocast, operands that are not float64 are cast to its type, and sums stay in float32. In torch.compile a
+    call is a part of the graph, without a break; make the pattern before. torch.func's grad and vmap look into
+    `composite` and `reference`. Both leave out the search for NaN, which would have to read numbers.
+
     Raises LayoutError for operands that do not fit the pattern or each other, CallError for what an implementation
     cannot do, DegenerateError for NaN.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from torch import Tensor
 from regard.patterns._axis import Box
 from regard.softmax._geometry import Cut, geometries, three
 from regard.softmax._problem import Problem
+from regard.softmax._tracing import constant, outside
 from regard.softmax.merge import merge
 from regard.softmax.reference import weigh
 
@@ -75,46 +77,62 @@ def _before(p: Problem, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
 
 def _box(p: Problem, k: Tensor, v: Tensor, box: Box) -> tuple[Tensor, Tensor]:
     """The body's attention to the keys of a box: each tile by itself, then every query from a tile that holds it."""
-    prefix, before = p.pattern.queries.prefix, p.pattern.keys.prefix
-    outs, lses, held = [], [], []
-    for query, key, seen in _tiles(box, p.q.shape[0] * p.q.shape[1], p.q.device):
-        logits = p.scale * (p.q[:, :, query + prefix] @ k[:, :, key + before].mT)
+    with outside():  # where torch traces, what is kept must be real, and a graph takes numbers as they are
+        tiles = [*_tiles(p, box)]
+        owner = _owner(p, [tile.query for tile in tiles])
+    outs, lses = [], []
+    for query, key, seen, places in (_Tile(*map(constant, tile)) for tile in tiles):
+        logits = p.scale * (p.q[:, :, query] @ k[:, :, key].mT)
         if p.bias is not None:
             full = p.bias.expand(*p.q.shape[:3], k.shape[2])
-            logits = logits + full[:, :, (query + prefix)[..., None], (key + before)[..., None, :]]
+            logits = logits + full[:, :, query[..., None], key[..., None, :]]
         if p.table is not None:
-            logits = logits + p.table.flatten(1)[:, p.offsets(query[..., None], key[..., None, :])]
+            logits = logits + p.table.flatten(1)[:, places]
         if p.keep is not None:
-            seen = seen & p.keep[:, key + before][:, None, :, None]
-        out, lse = weigh(logits.masked_fill(~seen, float("-inf")), v[:, :, key + before])
+            seen = seen & p.keep[:, key][:, None, :, None]
+        out, lse = weigh(logits.masked_fill(~seen, float("-inf")), v[:, :, key])
         outs.append(out.flatten(2, 3))
         lses.append(lse.flatten(2, 3))
-        held.append(query.flatten())
-    body = p.pattern.queries.body
     nowhere = p.q.new_zeros(*p.q.shape[:2], 1, v.shape[3])
     every, every_lse = torch.cat([*outs, nowhere], 2), torch.cat([*lses, nowhere[..., 0] + float("-inf")], 2)
-    owner = torch.full((body,), every.shape[2] - 1, device=p.q.device)
-    if held:
-        numbers = torch.cat(held)
-        owner[numbers] = torch.arange(len(numbers), device=p.q.device)
+    owner = constant(owner)
     return every[:, :, owner], every_lse[:, :, owner]
 
 
-def _tiles(box: Box, lead: int, device: torch.device) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Numbers of queries `[tiles, T]` and keys `[tiles, K]`, and which of these pairs are seen, for each tile row."""
-    axes = three(box)
-    for chosen, geometry in geometries(box, lead):
+class _Tile(NamedTuple):
+    """Numbers of queries `[tiles, T]` and keys `[tiles, K]`, which pairs are seen, their places in the table."""
+
+    query: Tensor
+    key: Tensor
+    seen: Tensor
+    places: Tensor
+
+
+def _owner(p: Problem, held: list[Tensor]) -> Tensor:
+    """Where each query of the body stands among those of all tiles; those of none, after the last."""
+    prefix, count = p.pattern.queries.prefix, sum(x.numel() for x in held)
+    owner = torch.full((p.pattern.queries.body,), count, device=p.q.device)
+    if held:
+        owner[torch.cat([x.flatten() for x in held]) - prefix] = torch.arange(count, device=p.q.device)
+    return owner
+
+
+def _tiles(p: Problem, box: Box) -> Iterator[_Tile]:
+    """One for each tile row."""
+    axes, device = three(box), p.q.device
+    for chosen, geometry in geometries(box, int(p.q.shape[0] * p.q.shape[1])):
         for residue in itertools.product(*chosen):
             for row, span in enumerate(geometry.cuts[0].span):
                 if not span:
                     continue
                 rows = [[row], *(range(len(cut.first)) for cut in geometry.cuts[1:])]
-                query = _numbers(geometry.cuts, rows, residue, [a.queries for a in axes], keys=False)
-                key = _numbers(geometry.cuts, rows, residue, [a.keys for a in axes], keys=True)
+                query = _numbers(geometry.cuts, rows, residue, [a.queries for a in axes], keys=False).to(device)
+                key = _numbers(geometry.cuts, rows, residue, [a.keys for a in axes], keys=True).to(device)
                 mask, _ = geometry.mask(row, torch.empty(0))
                 whole = torch.ones(len(query), query.shape[1], key.shape[1], dtype=torch.bool)
-                seen = whole if mask is None else mask.flatten(0, 1) == 0
-                yield query.to(device), key.to(device), seen.to(device)
+                seen = (whole if mask is None else mask.flatten(0, 1) == 0).to(device)
+                places = query if p.table is None else p.offsets(query[..., None], key[..., None, :])
+                yield _Tile(query + p.pattern.queries.prefix, key + p.pattern.keys.prefix, seen, places)
 
 
 def _numbers(
