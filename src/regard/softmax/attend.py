@@ -21,14 +21,16 @@ from regard.softmax._tracing import outside, transformed
 from regard.softmax.composite import composite
 from regard.softmax.dense import dense, everything
 from regard.softmax.flex import flex
+from regard.softmax.natten import natten
 from regard.softmax.reference import reference
 from regard.softmax.tiled import tiled
+from regard.softmax.triton import triton
 
-Impl = Literal["auto", "reference", "composite", "tiled", "dense", "flex"]
+Impl = Literal["auto", "reference", "composite", "tiled", "dense", "flex", "triton", "natten"]
 
 IMPLS: Mapping[str, Callable[[Problem], tuple[Tensor, Tensor | None]]] = {
     "reference": reference, "composite": composite, "tiled": tiled, "dense": dense,
-    "flex": flex,
+    "flex": flex, "triton": triton, "natten": natten,
 }  # fmt: skip
 TRANSFORMED = ("composite", "reference")  # what torch.func can look into
 DEARER = 1.25  # what a pair costs in a tile, over one in a long row with a mask: measured on a CPU

@@ -14,13 +14,11 @@ import torch
 from torch import Tensor
 
 from regard.patterns._axis import Box
+from regard.softmax._assembly import assembled
 from regard.softmax._geometry import Cut, geometries, three
 from regard.softmax._problem import Problem
 from regard.softmax._tracing import constant, outside
-from regard.softmax.merge import merge
 from regard.softmax.reference import weigh
-
-PAIRS = 1 << 24  # logits of a block of rows, where there are no intervals
 
 
 def composite(problem: Problem) -> tuple[Tensor, Tensor]:
@@ -28,55 +26,12 @@ def composite(problem: Problem) -> tuple[Tensor, Tensor]:
     if problem.q.dtype.itemsize < 4:
         out, lse = composite(problem.to(torch.float32))
         return out.to(problem.q.dtype), lse
-    p = problem
-    k, v = (x.repeat_interleave(p.groups, 1) for x in (p.k, p.v))
-    prefix = p.pattern.queries.prefix
-    if p.pattern.boxes is None:
-        step = max(1, PAIRS // (p.q.shape[0] * p.q.shape[1] * k.shape[2]))
-        out, lse = _rows(p, k, v, range(0, p.q.shape[2], step))
-    else:
-        out, lse = _before(p, k, v)
-        for box in p.pattern.boxes:
-            out, lse = merge(out, lse, *_box(p, k, v, box))
-        if prefix:
-            first, first_lse = _rows(p, k, v, range(0, prefix, prefix))
-            out, lse = torch.cat([first, out], 2), torch.cat([first_lse, lse], 2)
-    if p.extra is not None:
-        more, values = (x.repeat_interleave(p.groups, 1) for x in p.extra)
-        if more.shape[2]:
-            part = weigh(p.scale * (p.q @ more.mT), values)
-            out, lse = merge(out, lse, *part)
-    if p.sink is not None:
-        out, lse = merge(out, lse, torch.zeros_like(out), p.sink[:, None].expand_as(lse))
-    return out, lse
+    return assembled(problem, _box)
 
 
-def _rows(p: Problem, k: Tensor, v: Tensor, starts: range) -> tuple[Tensor, Tensor]:
-    """Whole rows, a block at a time."""
-    made = []
-    for start in starts:
-        stop = min(start + starts.step, p.q.shape[2])
-        made.append(weigh(p.scale * (p.q[:, :, start:stop] @ k.mT) + p.logits(start, stop), v))
-    outs, lses = zip(*made, strict=True)
-    return torch.cat(outs, 2), torch.cat(lses, 2)
-
-
-def _before(p: Problem, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-    """The body's attention to prefix keys; without any, to nothing."""
-    first, before = p.pattern.queries.prefix, p.pattern.keys.prefix
-    q = p.q[:, :, first:]
-    if not before:
-        return q.new_zeros(*q.shape[:3], v.shape[3]), q.new_full(q.shape[:3], float("-inf"))
-    logits = p.scale * (q @ k[:, :, :before].mT)
-    if p.bias is not None:
-        logits = logits + p.bias.expand(*p.q.shape[:3], k.shape[2])[:, :, first:, :before]
-    if p.keep is not None:
-        logits = logits.masked_fill(~p.keep[:, None, None, :before], float("-inf"))
-    return weigh(logits, v[:, :, :before])
-
-
-def _box(p: Problem, k: Tensor, v: Tensor, box: Box) -> tuple[Tensor, Tensor]:
+def _box(p: Problem, box: Box) -> tuple[Tensor, Tensor]:
     """The body's attention to the keys of a box: each tile by itself, then every query from a tile that holds it."""
+    k, v = (x.repeat_interleave(p.groups, 1) for x in (p.k, p.v))
     with outside():  # where torch traces, what is kept must be real, and a graph takes numbers as they are
         tiles = [*_tiles(p, box)]
         owner = _owner(p, [tile.query for tile in tiles])
