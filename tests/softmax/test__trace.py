@@ -6,6 +6,10 @@ import subprocess
 import sys
 
 import pytest
+import torch
+
+from regard.errors import CallError
+from regard.softmax.attend import computed
 
 COMMON = """
 import warnings
@@ -71,6 +75,14 @@ for pattern, count in (
     same(run(layer, x), run(compiled, x), 1e-4)
     assert graphs() == count, (pattern, graphs())
 """)
+
+
+def test_what_is_no_op_is_refused() -> None:
+    """As the graph's maker calls it."""
+    x = torch.zeros(1, 1, 9, 4)
+    for impl in ("flex", "triton", "natten"):
+        with pytest.raises(CallError, match=f"torch.compile cannot look into {impl}"):
+            computed(x, x, x, None, None, None, None, None, None, impl, as_op=True)
 
 
 @pytest.mark.slow

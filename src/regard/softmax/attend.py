@@ -32,7 +32,7 @@ IMPLS: Mapping[str, Callable[[Problem], tuple[Tensor, Tensor | None]]] = {
     "reference": reference, "composite": composite, "tiled": tiled, "dense": dense,
     "flex": flex, "triton": triton, "natten": natten,
 }  # fmt: skip
-TRANSFORMED = ("composite", "reference")  # what torch.func can look into
+PLAIN = ("composite", "reference")  # made of torch's own ops
 DEARER = 1.25  # what a pair costs in a tile, over one in a long row with a mask: measured on a CPU
 
 
@@ -94,10 +94,9 @@ def computed(
         pattern = every_pair(int(q.shape[2]), int(k.shape[2])) if pattern is None else pattern
         p = problem(q, k, v, pattern, bias, scale, mask, extra, sink)
         chosen, why = cheapest(p) if impl == "auto" else (impl, "as asked")
-        if transformed() and chosen not in TRANSFORMED:
-            raise CallError(
-                f"torch.func cannot look into {chosen}", hint=f"impl={' or '.join(map(repr, TRANSFORMED))}, or 'auto'"
-            )
+        for there, name, able in ((transformed(), "func", PLAIN), (as_op, "compile", (*PLAIN, *_ops.PIECES))):
+            if there and chosen not in able:
+                raise CallError(f"torch.{name} cannot look into {chosen}", hint=f"one of {', '.join(able)}")
         out, lse = _ops.call(chosen, p) if as_op and chosen in _ops.PIECES else IMPLS[chosen](p)
     return Attended(out, lse, chosen, why)
 

@@ -31,7 +31,8 @@ Plan = tuple[tuple[int, ...], tuple[int, ...]]  # shape of a tile, and how many 
 def triton(problem: Problem) -> tuple[Tensor, Tensor]:
     """Attention under a pattern with intervals, on a GPU; output and log sum exp have gradients, the same in each run.
 
-    Every other part of the problem is as in `composite`. Correct in triton's interpreter; on a GPU it was never run.
+    Every other part of the problem is as in `composite`. Correct in triton's interpreter and compiled for Hopper; on a
+    GPU it was never run. Needs triton 3.3, for arguments that are tuples.
     Raises CallError for patterns without intervals, a bias of single pairs, a bias table that needs a gradient, other
     types than float32, float16 and bfloat16, and on a CPU, unless TRITON_INTERPRET=1; ExtraError without triton.
     """
