@@ -6,8 +6,9 @@ pattern places lie further apart. Backward goes along queries for dQ and along k
 reads the box of queries that see it: every number is written once, by one program, in one order.
 
 Arguments in a tuple stand for axes 0, 1, 2 or are strides. ends `[3, 2, .]`: where each query's interval starts and
-stops. tiles `[3, ., 5]`: residue, first step, steps, and first step and steps of the box on the other side. room_k and
-room_v: powers of two that rows of keys and values are read as. Imported only where it runs, for it needs triton.
+stops. tiles `[3, ., 6]`: residue, first step, steps, first step and steps of the box on the other side, and whether all
+of it is seen by all, so that no mask is needed. room_k and room_v: powers of two that rows of keys and values are read
+as. Imported only where it runs, for it needs triton.
 """
 # mypy: ignore-errors
 # A kernel is compiled from its source by triton, in a language that only looks like Python.
@@ -26,8 +27,8 @@ LOG2E = tl.constexpr(1.4426950408889634)
 @no_type_check
 def tile(tiles, axis: tl.constexpr, row, most):
     """A row of the table of tiles of an axis."""
-    at = tiles + (axis * most + row) * 5
-    return tl.load(at), tl.load(at + 1), tl.load(at + 2), tl.load(at + 3), tl.load(at + 4)
+    at = tiles + (axis * most + row) * 6
+    return tl.load(at), tl.load(at + 1), tl.load(at + 2), tl.load(at + 3), tl.load(at + 4), tl.load(at + 5)
 
 
 @triton.jit
@@ -42,13 +43,14 @@ def places(f, counts, starts, residues, dilations, axes):
 
 @triton.jit
 @no_type_check
-def inside(ends, longest, query, key, there):
-    """Which pairs of queries (by places) and keys (by steps) are seen, `[Q, K]`; there: queries that are real."""
-    seen = there[:, None] & (key[0] >= 0)[None, :]
-    for axis in tl.static_range(3):
-        lo = tl.load(ends + 2 * axis * longest + query[axis], mask=there, other=0)
-        hi = tl.load(ends + (2 * axis + 1) * longest + query[axis], mask=there, other=0)
-        seen = seen & (lo[:, None] <= key[axis][None, :]) & (key[axis][None, :] < hi[:, None])
+def inside(ends, longest, query, key, there, here, whole):
+    """Which pairs of queries (by places) and keys (by steps) are seen, `[Q, K]`; there, here: those that are real."""
+    seen = there[:, None] & here[None, :]
+    if whole == 0:
+        for axis in tl.static_range(3):
+            lo = tl.load(ends + 2 * axis * longest + query[axis], mask=there, other=0)
+            hi = tl.load(ends + (2 * axis + 1) * longest + query[axis], mask=there, other=0)
+            seen = seen & (lo[:, None] <= key[axis][None, :]) & (key[axis][None, :] < hi[:, None])
     return seen
 
 
@@ -89,11 +91,11 @@ def put(x, value, token, there, width, room: tl.constexpr):
 @triton.jit
 @no_type_check
 def chosen(tiles, most, counts, row):
-    """Residues, starts and steps of a tile, and starts and steps of the box on the other side."""
-    r0, s0, n0, a0, m0 = tile(tiles, 0, row // (counts[1] * counts[2]), most)
-    r1, s1, n1, a1, m1 = tile(tiles, 1, row // counts[2] % counts[1], most)
-    r2, s2, n2, a2, m2 = tile(tiles, 2, row % counts[2], most)
-    return (r0, r1, r2), (s0, s1, s2), (n0, n1, n2), (a0, a1, a2), (m0, m1, m2)
+    """Residues, starts and steps of a tile, starts and steps of the box on the other side, and whether all is seen."""
+    r0, s0, n0, a0, m0, w0 = tile(tiles, 0, row // (counts[1] * counts[2]), most)
+    r1, s1, n1, a1, m1, w1 = tile(tiles, 1, row // counts[2] % counts[1], most)
+    r2, s2, n2, a2, m2, w2 = tile(tiles, 2, row % counts[2], most)
+    return (r0, r1, r2), (s0, s1, s2), (n0, n1, n2), (a0, a1, a2), (m0, m1, m2), w0 * w1 * w2
 
 
 @triton.jit
@@ -106,7 +108,7 @@ def forward(
     """Output and log sum exp of a tile of queries of one head."""
     row, lead = tl.program_id(0), tl.program_id(1).to(tl.int64)
     b, h = lead // heads, lead % heads
-    residues, first, real, start, span = chosen(tiles, most, counts, row)
+    residues, first, real, start, span, whole = chosen(tiles, most, counts, row)
     f = tl.arange(0, shape[0] * shape[1] * shape[2])
     steps, query, token = places(f, shape, first, residues, dilations, axes_q)
     there = (steps[0] < first[0] + real[0]) & (steps[1] < first[1] + real[1]) & (steps[2] < first[2] + real[2])
@@ -121,7 +123,7 @@ def forward(
         g = at + tl.arange(0, many)
         step, key, number = places(g, span, start, residues, dilations, axes_k)
         real_key = g < held
-        seen = inside(ends, longest, query, step, there) & real_key[None, :]
+        seen = inside(ends, longest, query, step, there, real_key, whole)
         kept = tl.load(keep + b * tokens[1] + number, mask=real_key, other=0) if padded else number
         near = rows(k, number, real_key, strides_k, widths[0], room_k)
         logits = scores(mine, near, seen, query, key, scale, table, h, sizes, kept, tabled, padded)
@@ -149,7 +151,7 @@ def backward_q(
     """dQ = s dS K of a tile of queries of one head, dS = P (dO V^T - delta)."""
     row, lead = tl.program_id(0), tl.program_id(1).to(tl.int64)
     b, h = lead // heads, lead % heads
-    residues, first, real, start, span = chosen(tiles, most, counts, row)
+    residues, first, real, start, span, whole = chosen(tiles, most, counts, row)
     f = tl.arange(0, shape[0] * shape[1] * shape[2])
     steps, query, token = places(f, shape, first, residues, dilations, axes_q)
     there = (steps[0] < first[0] + real[0]) & (steps[1] < first[1] + real[1]) & (steps[2] < first[2] + real[2])
@@ -166,7 +168,7 @@ def backward_q(
         g = at + tl.arange(0, many)
         step, key, number = places(g, span, start, residues, dilations, axes_k)
         real_key = g < held
-        seen = inside(ends, longest, query, step, there) & real_key[None, :]
+        seen = inside(ends, longest, query, step, there, real_key, whole)
         kept = tl.load(keep + b * tokens[1] + number, mask=real_key, other=0) if padded else number
         near = rows(k, number, real_key, strides_k, widths[0], room_k)
         logits = scores(mine, near, seen, query, key, scale, table, h, sizes, kept, tabled, padded)
@@ -188,7 +190,7 @@ def backward_kv(
     row, lead = tl.program_id(0), tl.program_id(1).to(tl.int64)
     shared = heads // groups
     b, owner = lead // shared, lead % shared
-    residues, first, real, start, span = chosen(tiles, most, counts, row)
+    residues, first, real, start, span, whole = chosen(tiles, most, counts, row)
     f = tl.arange(0, shape[0] * shape[1] * shape[2])
     step, key, number = places(f, shape, first, residues, dilations, axes_k)
     here = (step[0] < first[0] + real[0]) & (step[1] < first[1] + real[1]) & (step[2] < first[2] + real[2])
@@ -200,17 +202,17 @@ def backward_kv(
     held = span[0] * span[1] * span[2]
     for one in range(groups):
         h = owner * groups + one
-        whole = b * heads + h
+        both = b * heads + h
         for at in range(0, held, many):
             g = at + tl.arange(0, many)
             there = g < held
             _, query, token = places(g, span, start, residues, dilations, axes_q)
-            seen = inside(ends, longest, query, step, there) & here[None, :]
+            seen = inside(ends, longest, query, step, there, here, whole)
             theirs = rows(q + b * strides_q[0] + h * strides_q[1], token, there, strides_q, widths[0], room_k)
-            given = rows(grad + whole * tokens[0] * widths[1], token, there, (0, 0, widths[1], 1), widths[1], room_v)
-            sums = tl.load(lse + whole * tokens[0] + token, mask=there, other=0.0) * LOG2E
+            given = rows(grad + both * tokens[0] * widths[1], token, there, (0, 0, widths[1], 1), widths[1], room_v)
+            sums = tl.load(lse + both * tokens[0] + token, mask=there, other=0.0) * LOG2E
             sums = tl.where(sums == float("-inf"), 0.0, sums)
-            less = tl.load(delta + whole * tokens[0] + token, mask=there, other=0.0)
+            less = tl.load(delta + both * tokens[0] + token, mask=there, other=0.0)
             logits = scores(theirs, mine, seen, query, key, scale, table, h, sizes, kept, tabled, padded)
             weight = tl.exp2(logits - sums[:, None])
             made_v += tl.dot(tl.trans(weight.to(given.dtype)), given, input_precision="tf32x3")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
@@ -87,10 +88,11 @@ def computed(
     if impl != "auto" and impl not in IMPLS:
         raise MethodError.unknown("implementation", impl, IMPLS, see=f"one of auto, {', '.join(IMPLS)}")
     device = q.device.type
-    if torch.is_autocast_enabled(device):
+    cast = torch.is_autocast_enabled(device)
+    if cast:
         dtype = torch.get_autocast_dtype(device)
         q, k, v, extra, sink = tree_map(lambda x: _lower(x, dtype), (q, k, v, extra, sink))
-    with torch.autocast(device, enabled=False):
+    with torch.autocast(device, enabled=False) if cast else nullcontext():
         pattern = every_pair(int(q.shape[2]), int(k.shape[2])) if pattern is None else pattern
         p = problem(q, k, v, pattern, bias, scale, mask, extra, sink)
         chosen, why = cheapest(p) if impl == "auto" else (impl, "as asked")

@@ -162,14 +162,14 @@ def _ends(box: Box, device: torch.device) -> Tensor:
 def of_queries(box: Box, size: int, device: torch.device) -> tuple[Plan, Tensor]:
     """How the queries of a box are cut, so that the least pairs are computed, and what kernels read of each tile.
 
-    Rows of the table, for each axis: residue, first step, steps, and the first step and steps of the keys.
+    Rows of the table, for each axis: residue, first step, steps, first step and steps of the keys, whether all see all.
     """
     each = [{1 << n: _rows(axis, 1 << n) for n in range(size.bit_length())} for axis in three(box)]
     cost = [{n: sum(n * row[4] for row in rows) for n, rows in of.items()} for of in each]
     shapes = [s for s in itertools.product(*each) if math.prod(s) == size]
     best = min(shapes, key=lambda shape: (math.prod(c[n] for c, n in zip(cost, shape, strict=True)), max(shape)))
     chosen = [of[n] for of, n in zip(each, best, strict=True)]
-    tiles = torch.zeros(3, max(map(len, chosen)), 5, dtype=torch.int32)
+    tiles = torch.zeros(3, max(map(len, chosen)), 6, dtype=torch.int32)
     for a, rows in enumerate(chosen):
         tiles[a, : len(rows)] = torch.tensor(rows)
     return (best, tuple(map(len, chosen))), tiles.to(device)
@@ -180,13 +180,15 @@ def of_keys(box: Box, size: int, device: torch.device) -> tuple[Plan, Tensor]:
     return of_queries(tuple(map(inverse, box)), size, device)
 
 
-def _rows(axis: Axis, size: int) -> list[tuple[int, int, int, int, int]]:
-    made = []
+def _rows(axis: Axis, size: int) -> list[tuple[int, ...]]:
+    made: list[tuple[int, ...]] = []
     for residue in range(min(axis.dilation, axis.queries)):
         lo, hi = axis.lo[residue :: axis.dilation], axis.hi[residue :: axis.dilation]
         for at in range(0, len(lo), size):
             count = min(size, len(lo) - at)
-            made.append((residue, at, count, lo[at], max(0, hi[at + count - 1] - lo[at])))
+            last = at + count - 1
+            alike = (lo[at], hi[at]) == (lo[last], hi[last])
+            made.append((residue, at, count, lo[at], max(0, hi[last] - lo[at]), int(alike)))
     return made
 
 
