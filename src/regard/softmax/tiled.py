@@ -24,11 +24,16 @@ TILES = 48  # tiles that one op should have, so that its own cost does not show
 
 
 def tiled(problem: Problem) -> tuple[Tensor, Tensor]:
-    """Attention under a pattern with intervals; prefix tokens are pieces of their own. The log sum exp has no gradient.
+    """Attention under a pattern with intervals; prefix tokens are pieces of their own.
 
     Raises CallError for patterns without intervals, a bias of single pairs, a bias table that needs a gradient, and
     devices other than CPUs.
     """
+    return attend_pieces(problem, pieces_of(problem))
+
+
+def pieces_of(problem: Problem) -> list[Piece]:
+    """Boxes, the body's attention to prefix keys, and that of prefix queries to all."""
     p, pattern = problem, problem.pattern
     if pattern.boxes is None:
         raise CallError(f"{pattern} has no intervals to make tiles of", hint="impl='dense'")
@@ -41,7 +46,7 @@ def tiled(problem: Problem) -> tuple[Tensor, Tensor]:
         pieces.append(Block(slice(first, None), slice(0, before), p.scale, _padding(p, slice(0, before))))
     if first:
         pieces.append(Block(slice(0, first), slice(None), p.scale, _padding(p, slice(None))))
-    return attend_pieces(p, pieces)
+    return pieces
 
 
 def _padding(p: Problem, keys: slice) -> Callable[[], Tensor] | None:
@@ -59,7 +64,6 @@ class Boxes:
 
     problem: Problem
     box: Box
-    of_extra: bool = False
 
     @property
     def queries(self) -> slice:
