@@ -37,6 +37,7 @@ def render(made: Comparison) -> str:
         groups=groups,
         intervals=[figure_address(intervals(made, metric)) for metric in made.plan.metrics],
         curves=[figure_address(curves(made, metric)) for metric in made.plan.metrics if metric in CURVED],
+        claims=cells(made.claims, ()),
         agreement=cells(made.agreement, ()),
         masked=cells(made.masked, ()),
         cost=cells(made.cost, made.plan.methods),

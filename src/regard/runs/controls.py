@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from regard.looking.controls import centre_gaussian
+from regard.subjects.controls import centre_gaussian
 
 
 def plain_controls(x: Float[Tensor, "1 c H W"], h: int, w: int, seed: int) -> dict[str, Float[Tensor, "h w"]]:
@@ -15,7 +15,7 @@ def plain_controls(x: Float[Tensor, "1 c H W"], h: int, w: int, seed: int) -> di
     generator = torch.Generator().manual_seed(seed)
     return {
         "random": torch.randn(h, w, generator=generator, dtype=torch.float64),
-        "centre": torch.from_numpy(centre_gaussian(h, w)),
+        "centre": centre_gaussian(h, w),
         "edges": F.adaptive_avg_pool2d(edges(x)[None], (h, w))[0, 0],
     }
 

@@ -11,14 +11,14 @@ from torch.nn import functional as F
 
 from regard.errors import RegardError
 from regard.layout import Grid
-from regard.looking.controls import shuffled_twin
 from regard.registry import find
 from regard.results import Map
 from regard.runs.controls import plain_controls
 from regard.runs.plan import Plan
 from regard.subjects import run
 from regard.subjects.bank import BATCH, Draw, compose, make_bank
-from regard.subjects.baseline import baseline_picture
+from regard.subjects.baseline import BASELINES, baseline_picture
+from regard.subjects.controls import shuffled_twin
 from regard.subjects.degenerate import why_degenerate
 from regard.subjects.designs import fixed
 from regard.subjects.evidence import Evidence, cells_like
@@ -47,7 +47,7 @@ def examine(on: Subject, plan: Plan) -> dict[str, Any]:
         "maps": facts,
         "values": {name: [[round(float(v), 9) for v in row] for row in one] for name, one in maps.items()},
         "scores": scores,
-        "masked": {b: _masked(on, grid, target, b, plan.seed) for b in plan.baselines if b != "drop"},
+        "masked": {b: _masked(on, grid, target, b, plan.seed) for b in BASELINES},
     }
 
 
@@ -92,7 +92,7 @@ def _scores(on: Subject, plan: Plan, maps: dict[str, Tensor], target: int, basel
     grid = Grid(*any_map.shape)
     banks: dict[str, Any] = {}
     if "bank" in asked:
-        banks["given_bank"] = make_bank(Forward(on, target), on.x, grid, draw)
+        banks["given_bank"] = make_bank(Forward(on, target), on.x, grid, draw, span=on.span)
     if "masks" in asked:
         cells = cells_like(on.x, grid)
         banks["given_masks"] = make_masks(
