@@ -35,6 +35,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "subjects": GIVEN,
     **{family: GIVEN | {family} for family in FAMILIES},
     "gaze": GIVEN | {"gaze"},
+    "concepts": {"errors", "registry", "concepts"},
+    "claims": {"errors", "registry", "claims"},
     "patterns": CORE | {"patterns", "viz"},  # pattern.plot() reaches viz inside the function
     "softmax": CORE | {"patterns", "softmax"},
     "runs": GIVEN | {"looking", "mechanisms", "models", "runs"},
@@ -67,6 +69,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "api_heads",
         "api_scores",
         "atlas",
+        "claims",
+        "concepts",
         "errors",
         "gaze",
         "layout",

@@ -19,15 +19,15 @@ X = planted_pictures([(2, 5)])
 
 def test_a_record_holds_the_scores_that_the_verbs_give() -> None:
     record = examine(subject(X), PLAN)
-    model = PlantedCNN()
+    model, seed = PlantedCNN(), PLAN.seed_for(X)
     heat = rg.explain(model, X, method="gradcam", target=record["index"])
     laid = torch.nn.functional.adaptive_avg_pool2d(torch.from_numpy(heat.values).double(), 4)
     np.testing.assert_allclose(record["values"]["gradcam"], laid[0], atol=1e-9)
     own = replace(heat, values=laid.numpy(), grid=rg.Grid(4, 4))
-    score = rg.score(own, model, X, metric="deletion", orders=5, steps=4, baseline="mean")
+    score = rg.score(own, model, X, metric="deletion", orders=5, steps=4, baseline="mean", seed=seed)
     assert record["scores"]["mean"]["deletion"]["gradcam"]["value"] == pytest.approx(score.value)
     assert record["scores"]["mean"]["deletion"]["gradcam"]["chance"] == pytest.approx(score.null.mean())
-    bank = rg.masks(model, X, own, target=record["index"], baseline="mean")
+    bank = rg.masks(model, X, own, target=record["index"], baseline="mean", seed=seed)
     saco = rg.score(own, model, X, metric="saco", bank=bank, orders=5)
     assert record["scores"]["mean"]["saco"]["gradcam"]["value"] == pytest.approx(saco.value)
 
@@ -54,7 +54,7 @@ def test_a_method_that_fails_is_told_and_the_others_go_on() -> None:
 def test_the_gauge_holds_all_baselines_whatever_the_maps_are_judged_on() -> None:
     """The share of pictures with a random half of the cells at a baseline that keep the model's choice, one by one."""
     record = examine(subject(X), PLAN)
-    model, generator = subject(X).model, torch.Generator().manual_seed(PLAN.seed)
+    model, generator = subject(X).model, torch.Generator().manual_seed(PLAN.seed_for(X))
     gone = ~fixed(MASKED, 16, generator)
     slow = 0
     for row in gone:

@@ -2,61 +2,59 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
+from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from regard.errors import LayoutError
 
 SIDE, CORNER = 1 / 6, 1 / 12  # weights of the eight neighbours; they sum to 1
-MOST = 2000  # steps; a hole of half of a picture takes about 60
 
 
-def linear_infill(
-    x: Float[Tensor, "1 c H W"], keep: Bool[Tensor, "n H W"], *, tolerance: float = 1e-5
-) -> Float[Tensor, "n c H W"]:
+def linear_infill(x: Float[Tensor, "1 c H W"], keep: Bool[Tensor, "n H W"]) -> Float[Tensor, "n c H W"]:
     """x with each pixel that is not kept equal to the weighted mean of its neighbours, kept or not.
 
     Solves sum_j w_ij (u_i - u_j) = 0 for all gone i, w = 1/6 to the four sides and 1/12 to the four corners, what lies
-    outside of the picture left out. The system is symmetric and positive: conjugate gradients, all masks and channels
-    side by side, from a pyramid of means, until each residual is under `tolerance` times the picture's spread.
-    Raises LayoutError where a mask keeps nothing: there is nothing to fill from.
+    outside of the picture left out. The system is symmetric and positive; it is factorised once a mask, for all
+    channels, on the CPU and in float64. Raises LayoutError where a mask keeps nothing: there is nothing to fill from.
     """
     if not keep.flatten(1).any(1).all():
         raise LayoutError("a mask that keeps no pixel", hint="at least one pixel to fill from")
-    stays = keep[:, None]
-    gone = (~stays).to(x)
-    known = torch.where(stays, x, 0.0)
-    weight = _neighbours(torch.ones_like(x[:, :1]))
-    u = gone * _pyramid(known, stays.to(x))
-    left = gone * (_neighbours(known) + _neighbours(u) - weight * u)
-    step, size = left, left.square().sum((2, 3), keepdim=True)
-    enough = (tolerance * float(x.std())) ** 2 * gone.sum((2, 3), keepdim=True).clamp_min(1) * SIDE**2
-    for _ in range(MOST):
-        if bool((size <= enough).all()):
-            break
-        turned = gone * (weight * step - _neighbours(step))
-        rate = size / (step * turned).sum((2, 3), keepdim=True).clamp_min(1e-300 if x.dtype == torch.float64 else 1e-30)
-        u, left = u + rate * step, left - rate * turned
-        before, size = size, left.square().sum((2, 3), keepdim=True)
-        step = left + size / before.clamp_min(1e-30) * step
-    return torch.where(stays, x, u)
+    picture = x[0].detach().cpu().double().numpy()
+    made = [torch.from_numpy(_solved(picture, stays)) for stays in keep.cpu().numpy()]
+    return torch.stack(made).to(x)
 
 
-def _neighbours(u: Float[Tensor, "n c H W"]) -> Float[Tensor, "n c H W"]:
-    """Weighted sum of the eight neighbours: [1 2 1] across and down, less the middle."""
-    rows = F.pad(u, (1, 1, 0, 0))
-    rows = rows[..., :-2] + rows[..., 2:] + 2 * u
-    both = F.pad(rows, (0, 0, 1, 1))
-    return (both[..., :-2, :] + both[..., 2:, :] + 2 * rows - 4 * u) * CORNER
+def _solved(x: NDArray[np.float64], keep: NDArray[np.bool_]) -> NDArray[np.float64]:
+    from scipy.sparse import csc_matrix
+    from scipy.sparse.linalg import splu
 
-
-def _pyramid(known: Float[Tensor, "n c H W"], weight: Float[Tensor, "n 1 H W"]) -> Float[Tensor, "n c H W"]:
-    """A first guess: holes take the mean of what is known around them, from the finest level that knows any."""
-    if bool((weight > 0).all()) or max(known.shape[2:]) == 1:
-        return known / weight.clamp_min(1e-30)
-    mean = known / weight.clamp_min(1e-30)
-    coarse = _pyramid(*(F.avg_pool2d(one, 2, ceil_mode=True) for one in (known, weight)))
-    up = F.interpolate(coarse, size=known.shape[2:], mode="bilinear", align_corners=False)
-    return torch.where(weight > 0, mean, up)
+    height, width = keep.shape
+    framed = np.full((height + 2, width + 2), -2)  # -2: outside; -1: kept; else which unknown
+    framed[1:-1, 1:-1] = -1
+    ys, xs = np.nonzero(~keep)
+    if not len(ys):
+        return x.copy()
+    unknown = np.arange(len(ys))
+    framed[ys + 1, xs + 1] = unknown
+    weight, right = np.zeros(len(ys)), np.zeros((len(ys), len(x)))
+    parts: list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]] = []
+    for dy, dx in ((a, b) for a in (-1, 0, 1) for b in (-1, 0, 1) if a or b):
+        share = CORNER if dy and dx else SIDE
+        beside = framed[ys + 1 + dy, xs + 1 + dx]
+        weight += share * (beside > -2)
+        kept, gone = beside == -1, beside >= 0
+        right[kept] += share * x[:, ys[kept] + dy, xs[kept] + dx].T
+        parts.append((np.full(gone.sum(), -share), unknown[gone], beside[gone]))
+    parts.append((weight, unknown, unknown))
+    values, rows, columns = (np.concatenate(each) for each in zip(*parts, strict=True))
+    system = csc_matrix((values, (rows, columns)), shape=(len(ys), len(ys)))
+    # The order of a symmetric pattern, no pivots: twice as fast as SuperLU's defaults and safe, as the diagonal rules.
+    factors = splu(system, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+    made = x.copy()
+    made[:, ys, xs] = factors.solve(right).T
+    return made

@@ -21,8 +21,7 @@ from regard.subjects.values import ScoreValues
     claim="an additive model's own contributions reach what no other order of its cells does",
     source="section 4 (noisy linear imputation) and section 5: both orders",
     needs={"forward", "x"},
-    differs="one picture's probability instead of accuracy over a data set; cells of the map instead of pixels; the "
-    "linear system is solved by conjugate gradients to 1e-5 of the picture's spread",
+    differs="one picture's probability instead of accuracy over a data set; cells of the map instead of pixels",
     unit="probability",
 )
 def road(

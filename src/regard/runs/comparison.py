@@ -113,6 +113,12 @@ class Comparison:
         corrected = holm([row[8] for row in rows])
         return [(*row[:8], p, row[9]) for row, p in zip(rows, corrected, strict=True)]
 
+    def gains(self, metric: str, baseline: str, name: str) -> tuple[list[float], tuple[float, float] | None]:
+        """How far each picture's map is over chance, positive where it is better, and BCa's interval of the mean."""
+        found = self.scores(metric, baseline, name).values()
+        gaps = [(1 if one["direction"] == "higher" else -1) * (one["value"] - one["chance"]) for one in found]
+        return gaps, bca(gaps, seed=self.plan.seed) if len(gaps) > 1 else None
+
     def scores(self, metric: str, baseline: str, name: str) -> dict[str, Mapping[str, Any]]:
         """The scores of one method by picture."""
         return {

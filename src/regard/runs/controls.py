@@ -9,10 +9,12 @@ from torch.nn import functional as F
 
 from regard.subjects.controls import centre_gaussian
 
+STREAM = 0x5EED  # xored into the seed: the null of the random map, drawn from the seed itself, must not go with it
+
 
 def plain_controls(x: Float[Tensor, "1 c H W"], h: int, w: int, seed: int) -> dict[str, Float[Tensor, "h w"]]:
     """random: normal numbers. centre: a Gaussian. edges: how steep the picture is, by Sobel's filter."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed ^ STREAM)
     return {
         "random": torch.randn(h, w, generator=generator, dtype=torch.float64),
         "centre": centre_gaussian(h, w),

@@ -47,8 +47,8 @@ class OrderBank:
     """What a removal looks like (x, baseline picture, grid, how many cells each step removes) and the
     scores `[n, S]` of n random orders; whole: the score of x itself."""
 
-    x: Float[Tensor, "1 3 H W"]
-    replaced: Float[Tensor, "1 3 H W"]
+    x: Float[Tensor, "1 c H W"]
+    replaced: Float[Tensor, "1 c H W"]
     grid: Grid
     removed: Int[Tensor, " s"]
     scores: Float[Tensor, "n s"]
@@ -94,8 +94,8 @@ def make_bank(forward: Score, x: Tensor, grid: Grid, draw: Draw, *, span: Span =
 
 def removal_scores(
     forward: Score,
-    x: Float[Tensor, "1 3 H W"],
-    replaced: Float[Tensor, "1 3 H W"],
+    x: Float[Tensor, "1 c H W"],
+    replaced: Float[Tensor, "1 c H W"],
     grid: Grid,
     orders: Int[Tensor, "n cells"],
     removed: Int[Tensor, " s"],
@@ -114,7 +114,7 @@ def removal_scores(
     return torch.cat([first, scores, last], dim=1)
 
 
-def compose(x: Tensor, replaced: Tensor, gone: Tensor, grid: Grid) -> Float[Tensor, "n 3 H W"]:
+def compose(x: Tensor, replaced: Tensor, gone: Tensor, grid: Grid) -> Float[Tensor, "n c H W"]:
     """x where a cell stays, the baseline where it is gone (`[N, cells]` bool), at full resolution.
 
     Channels come last in memory: convolutions on a CPU take a third less time that way.
