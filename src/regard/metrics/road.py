@@ -46,10 +46,10 @@ def road(
 
     >>> import regard as rg
     >>> from functools import partial
-    >>> model = rg.model("random:resnet18")
-    >>> x = rg.image("sample:coffee", like=model)[:, :, ::4, ::4]
-    >>> m = rg.explain(model, x, method="gradcam", target=7)
-    >>> rg.score(m, model, x, metric=partial(rg.metrics.road, shares=(0.5,), random=3)).n
+    >>> from regard.testing.planted import PlantedCNN, planted_pictures
+    >>> x = planted_pictures([(2, 5)])
+    >>> m = rg.explain(PlantedCNN(), x, method="gradcam", target=1)
+    >>> rg.score(m, PlantedCNN(), x, metric=partial(rg.metrics.road, random=3)).n
     3
     """
     some = maps[: 1 + random]
