@@ -22,5 +22,5 @@ def test_each_unit_has_its_own_interval() -> None:
 
 @pytest.mark.parametrize("scores", [{"a": [1.0, 2.0]}, {"a": [1.0, 2.0], "b": [1.0]}, {"a": [1.0], "b": [2.0]}])
 def test_too_little_is_refused(scores: dict[str, list[float]]) -> None:
-    with pytest.raises(LayoutError, match="scores of . models on"):
+    with pytest.raises(LayoutError, match=r"scores of \d models on"):
         over_models(scores)
