@@ -15,7 +15,7 @@ from regard.results import Table, _short
 from regard.runs.comparison import Comparison
 
 COLOURS = (  # no grey: that is what random maps are drawn in
-    "#c2410c", "#1d4ed8", "#15803d", "#7e22ce", "#b45309", "#0e7490", "#be185d", "#4d7c0f", "#92400e", "#4338ca",
+    "#c2410c", "#1d4ed8", "#15803d", "#7e22ce", "#eab308", "#0e7490", "#be185d", "#4d7c0f", "#0f172a", "#4338ca",
 )  # fmt: skip
 CURVED = ("deletion", "insertion", "srg", "sensitivity_n")
 
