@@ -35,5 +35,5 @@ def test_activation_maps_of_another_size_are_averaged_on_the_maps_cells() -> Non
 def test_refusals() -> None:
     with pytest.raises(LayoutError, match="4 confidences and 3 names"):
         rank_attributes(HEAT, MAPS, SURE, NAMES[:3])
-    with pytest.raises(LayoutError, match="confidences from 0.9 to 1.8"):
+    with pytest.raises(LayoutError, match=r"confidences from 0\.9 to 1\.8"):
         rank_attributes(HEAT, MAPS[:2], SURE[[0, 0]] * torch.tensor([1.0, 2.0]), NAMES[:2])

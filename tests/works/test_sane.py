@@ -53,7 +53,7 @@ def picture(seed: int) -> tuple[Tensor, list[int]]:
 @pytest.mark.parametrize("attribute", range(4))
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_planted_attribute_makes_them_alike(attribute: int, seed: int) -> None:
-    """Mean similarity while cells go, best first, under that of 100 random orders; the attribute with the best score."""
+    """Mean similarity while cells go, best first, under that of 100 random orders; the attribute."""
     model = Likeness(attribute)
     x, _ = picture(seed)
     reference = x + 0.05 * torch.randn(x.shape, generator=torch.Generator().manual_seed(90 + seed))
