@@ -153,8 +153,8 @@ def affinity_propagation(
         example = similarity.sum(0).argmax()[None]
     members = similarity[:, example].argmax(1)
     members[example] = torch.arange(len(example))
-    best = [rows[members == k] for k in range(len(example))]  # of each cluster, the entry that is most like all of it
-    example = torch.stack([inside[similarity[inside][:, inside].sum(0).argmax()] for inside in best])
+    groups = [rows[members == k] for k in range(len(example))]  # of each cluster, the entry that is most like all of it
+    example = torch.stack([inside[similarity[inside][:, inside].sum(0).argmax()] for inside in groups])
     chosen = similarity[:, example].argmax(1)
     chosen[example] = torch.arange(len(example))
     return example, chosen
