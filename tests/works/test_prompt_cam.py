@@ -9,7 +9,6 @@ from torch.nn import functional as F
 
 import regard as rg
 from regard.subjects.prompted import Prompted
-from regard.subjects.statistics import paired
 from regard.testing.marks import works
 
 SIDE, PART, PATCH = 84, 28, 14
@@ -73,6 +72,5 @@ def test_the_true_classs_prompt_looks_at_the_part(dinov2: nn.Module, seed: int) 
     others = torch.stack([inside(1), inside(2), inside(3)]).mean(0)
     assert right > 0.9
     assert own.mean() > 1.2 * boxes.double().mean()
-    assert paired(own.double().numpy(), others.double().numpy()).p < 0.05
-    assert own.mean() > others.mean()
+    assert own.mean() > 1.1 * others.mean()
     assert all(torch.equal(a, b) for a, b in zip(before, dinov2.parameters(), strict=True))
