@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from regard.explainers import agg2exp
+from regard.subjects.agg2exp import agg2exp
 from regard.testing.marks import works
 
 from .toys import seeded, train

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import regard as rg
-from regard.explainers import visual_summaries
+from regard.subjects.visual_summaries import visual_summaries
 from regard.testing.marks import works
 
 SIDE, PATCH, EDGE = 32, 4, 8

@@ -7,10 +7,9 @@ import torch
 from torch.nn import functional as F
 
 from regard.errors import DegenerateError, LayoutError
-from regard.explainers import visual_summaries
-from regard.explainers.visual_summaries import _alike, affinity_propagation
+from regard.subjects.visual_summaries import _alike, affinity_propagation, visual_summaries
 
-from .models import draw
+from ..explainers.models import draw
 
 
 def points(n: int, k: int, seed: int) -> torch.Tensor:

@@ -9,9 +9,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from regard.errors import DegenerateError, LayoutError
-from regard.explainers._pixels import completeness_gap, gauss_legendre
 from regard.results import Table
 from regard.subjects.forward import UNSEEN, Subject, check_pictures
+from regard.subjects.paths import completeness_gap, gauss_legendre
 from regard.subjects.scorer import Scorer
 
 Part = Literal["absolute", "positive", "negative"]
@@ -36,7 +36,7 @@ def agg2exp(
     sections 3.1 to 3.3. The authors' sliding window is left to the model.
 
     >>> import torch
-    >>> from regard.explainers import agg2exp
+    >>> from regard.subjects.agg2exp import agg2exp
     >>> class Bright(torch.nn.Module):
     ...     def forward(self, x):
     ...         return torch.cat([0.5 - x, x - 0.5], 1)

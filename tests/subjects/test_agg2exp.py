@@ -5,9 +5,9 @@ import torch
 from torch import Tensor, nn
 
 from regard.errors import DegenerateError, LayoutError
-from regard.explainers import agg2exp
+from regard.subjects.agg2exp import agg2exp
 
-from .models import draw
+from ..explainers.models import draw
 
 X = draw(2, 2, 3, 4, 5)
 REGIONS = torch.randint(3, (2, 3, 4, 5), generator=torch.Generator().manual_seed(0))

@@ -54,7 +54,7 @@ def visual_summaries(
     patch features and votes on offsets in the place of proposal flow; summaries are ranked by area alone.
 
     >>> import torch
-    >>> from regard.explainers import visual_summaries
+    >>> from regard.subjects.visual_summaries import visual_summaries
     >>> heat = torch.zeros(4, 6, 6); heat[:, 1:3, 1:3] = 1.0; heat[:, 4:, 3:] = 0.9
     >>> features = torch.zeros(4, 2, 6, 6); features[:, 0, 1:3, 1:3] = 1.0; features[:, 1, 4:, 3:] = 1.0
     >>> visual_summaries(heat, features).cluster.tolist()
