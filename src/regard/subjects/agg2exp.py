@@ -40,8 +40,8 @@ def agg2exp(
     >>> class Bright(torch.nn.Module):
     ...     def forward(self, x):
     ...         return torch.cat([0.5 - x, x - 0.5], 1)
-    >>> x = torch.zeros(1, 1, 2, 2, 2); x[..., 0, 0] = 1
-    >>> agg2exp(Bright(), x, (x[:, 0] > 0).long(), names=("dark", "bright"), classes=("no", "yes")).rows[1][:4]
+    >>> x = torch.full((1, 1, 2, 2, 2), 0.2); x[..., 0, 0] = 0.9
+    >>> agg2exp(Bright(), x, (x[:, 0] > 0.5).long(), names=("dark", "bright"), classes=("no", "yes")).rows[1][:4]
     ('yes', 1, 0.0, 1.0)
     """
     check_pictures(model, x)
