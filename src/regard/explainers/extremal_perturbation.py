@@ -18,6 +18,7 @@ from regard.subjects.scorer import Scorer
 from regard.subjects.values import MapValues
 
 REACH, COLDNESS = 3.0, 20.0  # cells that a seed covers; how near the smooth maximum is to the maximum
+OUTSIDE = -1e9  # of a seed that is not there: it has no weight in a smooth maximum
 WEIGHT, GROWTH, RATE = 300.0, 16.4, 0.05  # of the area; by how much it grows until the end, 1.0035^800
 
 
@@ -85,8 +86,6 @@ def smooth_maximum(seeds: Float[Tensor, "n h w"]) -> Float[Tensor, "n h w"]:
     near = torch.arange(-reach, reach + 1, dtype=seeds.dtype, device=seeds.device)
     distance = (near[:, None].square() + near.square()).sqrt().flatten()
     kernel = torch.exp(-2 * (distance / REACH - 0.5).clamp_min(0).square())
-    around = F.unfold(seeds[:, None], 2 * reach + 1, padding=reach).unflatten(2, seeds.shape[1:])
-    seen = F.unfold(torch.ones_like(seeds[:1, None]), 2 * reach + 1, padding=reach).unflatten(2, seeds.shape[1:])
-    told = kernel[:, None, None] * around
-    weight = torch.where(seen > 0, COLDNESS * told, -torch.inf).softmax(1)
-    return (weight * told).sum(1)
+    padded = F.pad(seeds[:, None], (reach,) * 4, value=OUTSIDE)
+    told = kernel[:, None, None] * F.unfold(padded, 2 * reach + 1).unflatten(2, seeds.shape[1:])
+    return ((COLDNESS * told).softmax(1) * told).sum(1)
