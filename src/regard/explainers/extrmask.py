@@ -48,7 +48,7 @@ def extrmask(
     >>> class Late(torch.nn.Module):
     ...     def forward(self, x):
     ...         return x[:, :, 8:].sum((1, 2))[:, None]
-    >>> x = torch.ones(1, 2, 12)
+    >>> x = torch.ones(2, 2, 12)
     >>> heat = rg.explain(Late(), x, method=partial(rg.explainers.extrmask, steps=150), target=0).values[0]
     >>> bool(heat[:, 8:].min() > heat[:, :8].max())
     True
