@@ -24,7 +24,13 @@ from regard.testing.eyes import eyes, paths, photo
 from regard.testing.tensors import operands
 
 STEPS, ORDERS = 8, 5
-MOST = {"forwards": 400, "steps": 20, "samples": 8, "masks": 16}  # of what is summed: laws hold for any number
+MOST = {
+    "forwards": 400,
+    "steps": 20,
+    "samples": 8,
+    "masks": 16,
+    "side": 16,
+}  # of what is summed: laws hold for any number
 
 
 @dataclass(frozen=True)
