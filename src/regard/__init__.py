@@ -55,7 +55,8 @@ if TYPE_CHECKING:
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+        globals()[name] = found = getattr(import_module(_HOMES[name]), name)  # the next look costs nothing
+        return found
     if name in _FAMILIES or name == "errors":
         return import_module(f"regard.{name}")
     raise AttributeError(f"module 'regard' has no attribute '{name}'")

@@ -75,9 +75,14 @@ def attend(
 
         return traced(*given)
     made = computed(*given)
-    if not transformed() and bool(made.out.detach().isnan().any()):
+    if not transformed() and _has_nan(made.out.detach()):
         _blame(q, k, v, extra_kv, sink, bias)
     return made
+
+
+def _has_nan(out: Tensor) -> bool:
+    """One sum tells of most tensors that there is none; a sum may also be without meaning where no entry is."""
+    return not math.isfinite(float(out.sum())) and bool(out.isnan().any())
 
 
 def computed(

@@ -143,6 +143,7 @@ def _backward(chunk: Chunk, queries: list[Tensor], keys: list[Tensor], made: lis
     for columns in chunk.columns(keys[0]):
         k, v, *keep = (columns.strips(name, x) for name, x in zip(("k", "v", "keep"), keys, strict=False))
         totals = [columns.empty_strips(name, x).zero_() for name, x in (("dk", keys[0]), ("dv", keys[1]))]
+        flat = [total.flatten(3, 5).flatten(1, 2) for total in totals]
         for row, span in enumerate(chunk.geometry.cuts[0].span):
             if span:
                 here = columns.keys(row)
@@ -155,8 +156,8 @@ def _backward(chunk: Chunk, queries: list[Tensor], keys: list[Tensor], made: lis
                     grad, (q_tile, k[:, :, here], v[:, :, here]), out, lse[..., 0].contiguous(), added, scale
                 )
                 columns.put(parts[0], made[0], row, add=True)
-                for total, part in zip(totals, parts[1:], strict=True):
-                    total.flatten(3, 5).flatten(1, 2)[:, :, here] += part
+                for total, part in zip(flat, parts[1:], strict=True):
+                    total[:, :, here] += part
         for total, whole in zip(totals, made[1:], strict=True):
             columns.fold(total, whole)
 
