@@ -48,7 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "api": GIVEN | {"bibliography", "mechanisms", "models", "looking"},
     "testing": GIVEN | {"bibliography", "mechanisms", "models", "testing"},
     "viz": {"atlas", "errors", "layout", "results", "viz"},
-    "report": BOTTOM | {"atlas", "results", "models", "looking", "runs", "viz", "report"},
+    "report": BOTTOM | {"atlas", "gaze", "results", "models", "looking", "runs", "viz", "report"},
     "cli": CORE
     | {
         "atlas",

@@ -25,15 +25,21 @@ def test_pictures_and_words(tmp_path: Path) -> None:
     assert "43 x 64 values" in done.output
     assert "saliency, no share of looks" in done.output
     assert done.output.count("peaks in order (x, y): (") == 2
-    assert sorted(p.name for p in (tmp_path / "new").iterdir()) == ["chelsea-pft.png", "coffee-pft.png"]
-    assert all(len(line) <= 80 for line in done.output.splitlines() if not line.startswith("picture: "))
+    names = ["chelsea-pft.png", "coffee-pft.png", "report.html"]
+    assert sorted(p.name for p in (tmp_path / "new").iterdir()) == names
+    paths = ("picture: ", "report: ")
+    assert all(len(line) <= 80 for line in done.output.splitlines() if not line.startswith(paths))
 
 
 def test_a_photo_needs_no_command_and_a_density_speaks_of_looks(tmp_path: Path) -> None:
     done = invoke("sample:coffee", "--out", str(tmp_path))
     assert done.exit_code == 0, done.output
     assert "shares of looks" in done.output
-    assert [p.name for p in tmp_path.iterdir()] == ["coffee-gaze_dinov2.png"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["coffee-gaze_dinov2.png", "report.html"]
+    page = (tmp_path / "report.html").read_text()
+    assert "enclose the share of looks" in page
+    assert "data:image/png;base64," in page
+    assert "http" not in page.replace("http-equiv", "")
     assert "train" in CliRunner().invoke(app, ["gaze", "--help"]).output
     assert "--fixations" in CliRunner().invoke(app, ["gaze", "show", "--help"]).output
 

@@ -45,12 +45,12 @@ def gaze(
 ) -> None:
     """Show where people may look on photos.
 
-    Writes a picture for each photo: a heat map with contours, and the order in which its peaks would be looked at
-    (winner take all). gaze-dinov2 was trained on people's fixations in free viewing; its contours enclose 25, 50 and
+    Writes report.html and a picture for each photo: a heat map with contours, and the order in which its peaks would be
+    looked at (winner take all). gaze-dinov2 was trained on people's fixations in free viewing; its contours enclose 25, 50 and
     75 % of looks. All other methods give saliency without trained weights, no share of looks: their contours enclose
     the highest 5, 10 and 20 % of the picture. rg.gaze.score holds any map against people's fixations.
     """
-    from regard.report.gaze import summary, write
+    from regard.report.gaze import page, summary, write
 
     told: list[dict[str, Any]] = []
     for photo in photos or ["sample:chelsea"]:
@@ -68,15 +68,17 @@ def gaze(
         path.parent.mkdir(parents=True, exist_ok=True)
         write(heat, x[0].permute(1, 2, 0).numpy(), xy, path)
         told.append({"source": photo, **summary(heat, xy, path)})
+    read = any("error" not in one for one in told)
+    report = page(told, out) if read else None
     if json:
         write_json(told)
     else:
-        _tell(told)
+        _tell(told, report)
     if any("error" in one for one in told):
         raise typer.Exit(1)
 
 
-def _tell(told: list[dict[str, Any]]) -> None:
+def _tell(told: list[dict[str, Any]], report: Path | None) -> None:
     from rich.markup import escape
 
     screen = console()
@@ -90,4 +92,12 @@ def _tell(told: list[dict[str, Any]]) -> None:
         if one["fixations"]:
             order = ", ".join(f"({x:.0f}, {y:.0f})" for x, y in one["fixations"])
             screen.print(escape(f"peaks in order (x, y): {order}"))
+        if parts := [f"{100 * r['mass']:.0f} % at ({', '.join(map(_round, r['centre']))})" for r in one["regions"][:4]]:
+            screen.print(escape(f"regions of half of the map: {', '.join(parts)}"))
         screen.print(f"picture: {escape(one['picture'])}\n", soft_wrap=True)
+    if report:
+        screen.print(f"report: {escape(str(report))}", soft_wrap=True)
+
+
+def _round(value: float) -> str:
+    return f"{value:.0f}"
