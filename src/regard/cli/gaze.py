@@ -46,9 +46,9 @@ def gaze(
     """Show where people may look on photos.
 
     Writes report.html and a picture for each photo: a heat map with contours, and the order in which its peaks would be
-    looked at (winner take all). gaze-dinov2 was trained on people's fixations in free viewing; its contours enclose 25, 50 and
-    75 % of looks. All other methods give saliency without trained weights, no share of looks: their contours enclose
-    the highest 5, 10 and 20 % of the picture. rg.gaze.score holds any map against people's fixations.
+    looked at (winner take all). gaze-dinov2 was trained on people's fixations in free viewing; its contours enclose 25,
+    50 and 75 % of looks. All other methods give saliency without trained weights, no share of looks: their contours
+    enclose the highest 5, 10 and 20 % of the picture. rg.gaze.score holds any map against people's fixations.
     """
     from regard.report.gaze import page, summary, write
 
