@@ -29,11 +29,14 @@ def told(*arguments: str) -> str:
 
 def test_list_shows_every_method_or_those_of_a_family() -> None:
     shown = told("list").splitlines()
-    for family, name, _, paper in api.methods().rows:
-        assert any(line.split()[:2] == [family, name] and line.split()[-1] == paper for line in shown)
-    assert len(shown) == 2 + len(api.methods().rows)
-    only = told("list", "objects").splitlines()[2:]
-    assert [line.split()[1] for line in only] == api.methods("objects").column("name")
+    heads = [line for line in shown if not line.startswith("  ")]
+    methods = [line.split()[0] for line in shown if line.startswith("  ")]
+    assert methods == api.methods().column("name")
+    assert [line.split(",")[0] for line in heads] == list(dict.fromkeys(api.methods().column("family")))
+    head, *only = told("list", "objects").splitlines()
+    assert head == "objects, 2: patch features -> objects and parts"
+    assert [line.split()[0] for line in only] == api.methods("objects").column("name")
+    assert only[0].endswith("Principal components of the patch features of each picture.")
 
 
 def test_list_as_json_is_the_table() -> None:

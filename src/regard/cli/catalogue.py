@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import groupby
 from typing import Annotated
 
 import typer
 
 from regard import api, bibliography
 from regard.cli.show import console, flow, write_json, write_table
+from regard.registry import FAMILIES
 from regard.results import Table
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -26,7 +28,19 @@ def list_methods(
     json: AsJson = False,
 ) -> None:
     """List every method in the catalogue, or those of one family."""
-    write_table(api.methods(family), as_json=json, squeeze="what it does")
+    table = api.methods(family)
+    if json:
+        write_table(table, as_json=True)
+        return
+    screen = console(table=True)
+    for name, rows in groupby(table.rows, key=lambda row: row[0]):
+        methods = [(row[1], row[2]) for row in rows]
+        screen.print(f"[bold]{name}[/], {len(methods)}: {FAMILIES[name].one_line}", soft_wrap=True)
+        wide = max(len(method) for method, _ in methods)
+        for method, told in methods:
+            line = f"  {method:{wide}}  {told}"
+            cut = line if len(line) <= screen.width else line[: screen.width - 1].rstrip() + "…"
+            screen.print(cut, markup=False, highlight=False, no_wrap=True)
 
 
 def card(
