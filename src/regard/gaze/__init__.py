@@ -10,12 +10,12 @@ _HOMES |= dict.fromkeys(("Fixations", "Scanpath"), "regard.gaze.data")
 _HOMES |= dict.fromkeys(("read", "read_bids", "read_multimatch", "read_osie", "from_frame"), "regard.gaze.readers")
 _HOMES |= dict.fromkeys(("fixation_map", "blurred", "centre_prior"), "regard.gaze.maps")
 _HOMES |= {"optimal": "regard.gaze.optimal", "CONVENTIONS": "regard.gaze.conventions"}
-_ROOMS = ("predictors", "metrics", "comparisons", "foveation")
+_ROOMS = ("predictors", "metrics", "comparisons", "foveation", "stimuli", "events")
 
 __all__ = [*_HOMES, *_ROOMS]
 
 if TYPE_CHECKING:
-    from regard.gaze import comparisons, foveation, metrics, predictors
+    from regard.gaze import comparisons, events, foveation, metrics, predictors, stimuli
     from regard.gaze.conventions import CONVENTIONS
     from regard.gaze.data import Fixations, Scanpath
     from regard.gaze.maps import blurred, centre_prior, fixation_map
