@@ -66,8 +66,9 @@ def test_the_copies_differ_in_layout_only() -> None:
 @works("disrt-gestalt")
 def test_two_networks_and_sparsity(dinov2: nn.Module, efficientnet: nn.Module) -> None:
     """24 trials, chance 1/3, Wilson's 95 %: DINOv2-small's mean patch token and EfficientNet-lite0's pooled features
-    are both over chance (of 36: 30 and 26 right). Keeping each patch's (place's) top 5 % of activations changes the margin between the odd one
-    and the pair in at least one of them by more than 1.96 standard errors of the paired difference."""
+    are both over chance (of 36: 30 and 26 right). Keeping the top 5 % of each place's activations changes the margin
+    between the odd one and the pair in at least one of them by more than 1.96 standard errors of the paired
+    difference."""
     found: dict[str, list[tuple[bool, float, float]]] = {"dinov2": [], "efficientnet": []}
     for trial, odd in trials():
         x = (trial - MEAN[:, None, None]) / STD[:, None, None]
