@@ -76,6 +76,7 @@ def test_of_two_fixations_the_nearer_counts() -> None:
     assert torch.allclose(both[..., 30:], right[..., 30:])
 
 
+@pytest.mark.slow
 def test_gradients() -> None:
     x = drawn(1, 1, 6, 7).requires_grad_()
     at = torch.tensor([3.3, 4.2], dtype=torch.float64, requires_grad=True)

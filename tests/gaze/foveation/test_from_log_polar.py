@@ -25,6 +25,7 @@ def by_ring(rings: int) -> list[float]:
     return [-10 * math.log10(float(error[(r >= a) & (r < b)].mean())) for a, b in pairwise(EDGES)]
 
 
+@pytest.mark.slow
 def test_quality_falls_with_eccentricity_and_rises_with_resolution() -> None:
     found = {rings: by_ring(rings) for rings in RECORDED}
     for rings, recorded in RECORDED.items():

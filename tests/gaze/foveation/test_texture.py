@@ -22,6 +22,7 @@ def statistics(made, labels, label):
     return x[0][:, inside].mean(1), torch.stack([b[0][:, inside].std(1) for b in filtered])
 
 
+@pytest.mark.slow
 def test_regions_keep_their_statistics_and_the_fovea_its_pixels() -> None:
     x = astronaut(128)
     seen = texture(x, AT, fovea=20.0, rounds=3)

@@ -26,5 +26,8 @@ def test_who_looks_there_sees_the_target_in_the_middle(seed: int) -> None:
     assert view[:, 32, 32].tolist() == pytest.approx([0.85, 0.15, 0.15], abs=0.02)
     away = perspective(made.picture[None], made.things[0] + torch.tensor([180.0, 0.0]), size=(65, 65))[0]
     assert away[0].max() < 0.84 or away[1, 32, 32] > 0.2
+
+
+def test_no_room() -> None:
     with pytest.raises(LayoutError, match="find no room"):
-        panorama(things=60, radius=15.0)
+        panorama(things=9, radius=40.0)

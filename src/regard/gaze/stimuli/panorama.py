@@ -43,7 +43,7 @@ def panorama(
     shade = torch.where(pitch > 50, 0.8, torch.where(pitch < -50, 0.35, 0.6))
     picture = (shade[:, None] + 0.08 * torch.sin(yaw.deg2rad() * 12)).expand(3, -1, -1).clone()
     chosen: list[Tensor] = []
-    for _ in range(1000):
+    for _ in range(50 * things):
         u = torch.rand(2, generator=g)
         place = torch.stack([u[0] * 360 - 180, (2 * u[1] - 1) * highest])
         apart = [float((_ray(place) @ _ray(other)).clamp(-1, 1).arccos().rad2deg()) for other in chosen]
