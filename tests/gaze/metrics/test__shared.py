@@ -35,3 +35,15 @@ def test_shares_and_stretched() -> None:
     assert stretched(torch.full((1, 2), 3.0)).tolist() == [[0, 0]]
     refuses(DegenerateError, "it sums to 0", shares, torch.zeros(1, 2), "it")
     refuses(LayoutError, r"it is \[2\]", check_map, torch.zeros(2), "it")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_ranks_of_many_equal_a_comparison_of_all_pairs(seed: int) -> None:
+    """Enough values that they are counted in steps: heavy tails, ties, hits outside their range, and a constant."""
+    g = torch.Generator().manual_seed(seed)
+    many = torch.rand(80_000, generator=g, dtype=torch.float64)
+    for others in (many, (many * 50).round() / 50, many**12, -1e6 * many, torch.full_like(many, 0.3)):
+        hits = torch.cat([others[:40], others[:3], others.min()[None] - 1, others.max()[None] + 1])
+        want = torch.stack([(others < h).double().mean() + (others == h).double().mean() / 2 for h in hits]).mean()
+        assert float(ranks(hits, others)) == pytest.approx(float(want), abs=1e-12)
+        assert float(ranks(hits.float(), others.float())) == pytest.approx(float(want), abs=2e-3)

@@ -13,6 +13,7 @@ Points = Float[Tensor, "n 2"]
 Others = Float[Tensor, "m 2"]
 Higher = Float[Tensor, ""]  # higher is better
 Lower = Float[Tensor, ""]
+STEPS = 4096  # of value, among which the pixels of a map are counted
 
 
 def pixels(points: Tensor, heatmap: Tensor, *, merge: bool = False) -> Int[Tensor, " n"]:
@@ -50,12 +51,18 @@ def check_pair(heatmap: Tensor, truth: Tensor) -> None:
 
 def shares(heatmap: Tensor, what: str) -> Tensor:
     """A map shifted to start at 0 where it has negative values, then divided by its sum; a flat one stays flat."""
+    positive, total = weighed(heatmap, what)
+    return positive / total
+
+
+def weighed(heatmap: Tensor, what: str) -> tuple[Tensor, Tensor]:
+    """A map shifted to start at 0 where it has negative values, and its sum."""
     low = heatmap.min()
     positive = heatmap - low if low < 0 else heatmap
     total = positive.sum()
     if not total > 0:
         raise DegenerateError(f"{what} sums to 0", hint="a map with something in it")
-    return positive / total
+    return positive, total
 
 
 def stretched(heatmap: Tensor) -> Tensor:
@@ -92,14 +99,39 @@ def stepped(hits: Float[Tensor, "s n"], alarms: Float[Tensor, "s m"], step: floa
 def ranks(hits: Float[Tensor, " n"], others: Float[Tensor, " m"]) -> Float[Tensor, ""]:
     """Chance that a hit lies above another value, ties counting half: the area with every threshold.
 
-    The many are placed among the few, so nothing as large as a picture is sorted.
+    The many are counted in equal steps of value; only those that share a step with a hit are compared, so nothing as
+    large as a picture is sorted or searched.
     """
+    edges, many = hits.detach().unique(return_counts=True)
+    others = others.detach()
+    clear, near = _steps(edges, others)
+    below, equal = _placed(edges, near)
+    below = (clear + below).double() + equal.double() / 2
+    return ((below * many).sum() / (len(others) * len(hits))).to(hits.dtype)
+
+
+def _steps(edges: Float[Tensor, " e"], others: Float[Tensor, " m"]) -> tuple[Int[Tensor, " e"], Float[Tensor, " k"]]:
+    """How many of the many lie in a lower step than each edge and in no edge's step, and all that lie in one."""
     import torch
 
-    edges, many = hits.unique(return_counts=True)
+    low, high = others.aminmax()
+    scale = STEPS / (high - low)
+    if len(others) < 16 * STEPS or not scale.isfinite():
+        return torch.zeros_like(edges, dtype=torch.long), others
+    step = others.sub(low).mul_(scale).int()  # rises with the value, rounded as it may be
+    own = ((edges - low) * scale).clamp(0, STEPS).long()
+    shared = torch.zeros(STEPS + 1, dtype=torch.bool, device=others.device)
+    shared[own] = True
+    number = torch.bincount(step, minlength=STEPS + 1).masked_fill(shared, 0)
+    return (number.cumsum(0) - number)[own], others[shared[step]]
+
+
+def _placed(edges: Float[Tensor, " e"], others: Float[Tensor, " k"]) -> tuple[Int[Tensor, " e"], Int[Tensor, " e"]]:
+    """How many are lower than each edge, and how many equal."""
+    import torch
+
     at = torch.bucketize(others, edges)  # edges[at - 1] < other <= edges[at]
     upto = torch.bincount(at, minlength=len(edges) + 1)[:-1]
     level = at[edges[at.clamp_max(len(edges) - 1)] == others]
     equal = torch.bincount(level, minlength=len(edges))[: len(edges)]
-    below = (upto.cumsum(0) - equal).double() + equal.double() / 2
-    return ((below * many).sum() / (len(others) * len(hits))).to(hits.dtype)
+    return upto.cumsum(0) - equal, equal

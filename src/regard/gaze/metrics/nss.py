@@ -32,7 +32,8 @@ def nss(heatmap: Heatmap, points: Points, *, sample: bool = False, merge: bool =
     at = pixels(points, heatmap, merge=merge)
     flat, count = heatmap.flatten(), heatmap.numel() - int(sample)
     mean = flat.mean()
-    spread = (flat - mean).square().sum().div(max(count, 1)).sqrt()
+    off = flat - mean
+    spread = off.dot(off).div(max(count, 1)).sqrt()
     if spread <= 8 * torch.finfo(flat.dtype).eps * mean.abs():  # constant, but for rounding
         return (heatmap * 0).sum()
     return (flat[at].mean() - mean) / spread

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from regard.gaze.metrics._shared import Heatmap, Higher, Truth, check_pair, shares, stretched
+from regard.gaze.metrics._shared import Heatmap, Higher, Truth, check_pair, stretched, weighed
 from regard.registry import method
 
 
@@ -31,4 +31,5 @@ def sim(heatmap: Heatmap, truth: Truth, *, stretch: bool = False) -> Higher:
     """
     check_pair(heatmap, truth)
     pair = [stretched(t) if stretch and t.max() > t.min() else t for t in (heatmap, truth)]
-    return torch.minimum(shares(pair[0], "the map"), shares(pair[1], "the map of people")).sum()
+    (s, own), (g, people) = (weighed(t, what) for t, what in zip(pair, ("the map", "the map of people"), strict=True))
+    return torch.minimum(s * (people / own), g).sum() / people

@@ -1,0 +1,35 @@
+"""From labelled samples to the table of fixations."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from regard.errors import LayoutError
+from regard.gaze.data import Fixations
+from regard.gaze.events.samples import FIXATION, Array, Samples, runs
+
+
+def fixations_of(
+    eye: Samples, labels: Array, *, size: tuple[int, int] | None = None, observer: str = "0", image: str = "picture"
+) -> Fixations:
+    """One row for each run of samples labelled 1: their mean in pixels, and how long it lasted in seconds.
+
+    A run of n samples lasts n steps. size: (height, width) of the picture in pixels. Without a run it is empty.
+
+    >>> from regard.gaze.events import samples
+    >>> eye = samples([0.0, 0.01, 0.02, 0.03], [[1.0, 2.0], [3.0, 2.0], [50.0, 2.0], [90.0, 4.0]], per_degree=10.0)
+    >>> found = fixations_of(eye, np.array([1, 1, 2, 1]))
+    >>> found.xy.tolist(), found.duration.round(3).tolist()
+    ([[2.0, 2.0], [90.0, 4.0]], [0.02, 0.01])
+    """
+    if len(labels) != len(eye):
+        raise LayoutError(f"{len(labels)} labels for {len(eye)} samples", hint="the labels of this recording")
+    found = [(a, b) for label, a, b in runs(np.asarray(labels)) if label == FIXATION]
+    return Fixations(
+        np.array([np.nanmean(eye.xy[a:b], axis=0) for a, b in found]).reshape(-1, 2),
+        np.array([(b - a) / eye.rate for a, b in found]),
+        observer,
+        image,
+        size,
+        eye.per_degree,
+    )

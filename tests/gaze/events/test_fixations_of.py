@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from regard.errors import LayoutError
+from regard.gaze.events import fixations_of, ivt
+from regard.gaze.events.samples import FIXATION, runs
+
+from .tools import PER_DEGREE, recording
+
+
+def test_rows_are_the_runs() -> None:
+    eye, truth = recording(3)
+    got = fixations_of(eye, truth, size=(900, 900), observer="ann", image="dog")
+    rows = [(a, b) for k, a, b in runs(truth) if k == FIXATION]
+    assert len(got) == len(rows)
+    for i, (a, b) in enumerate(rows):
+        assert np.allclose(got.xy[i], [eye.xy[a:b, 0].mean(), eye.xy[a:b, 1].mean()])
+        assert got.duration[i] == pytest.approx((b - a) / 500)
+    assert (got.observers, got.images, got.size, got.per_degree) == (["ann"], ["dog"], (900, 900), PER_DEGREE)
+
+
+def test_detected_fixations_lie_where_people_looked() -> None:
+    eye, truth = recording(4, blinks=False)
+    want, got = fixations_of(eye, truth), fixations_of(eye, ivt(eye, shortest=0.05))
+    assert len(got) == len(want)
+    assert np.abs(got.degrees() - want.degrees()).max() < 0.1
+
+
+def test_none_and_too_few_labels() -> None:
+    eye, truth = recording()
+    assert len(fixations_of(eye, truth * 0)) == 0
+    with pytest.raises(LayoutError, match="labels for"):
+        fixations_of(eye, truth[:-1])
