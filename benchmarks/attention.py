@@ -4,8 +4,8 @@
     python benchmarks/attention.py --quick   fewer rounds
     python benchmarks/attention.py --flex    with compiled FlexAttention (forward only: torch has no backward on CPUs)
 
-Neighborhood attention on grids and a video, float32, one picture. All ways of a case run in one process, in turn, on one
-thread, and are timed by the process's own CPU time, for machines are shared; a ratio is a way's time over regard's in
+Neighborhood attention on grids and a video, float32, one picture. All ways of a case run in one process, in turn, on
+one thread, timed by the process's own CPU time, for machines are shared; a ratio is a way's time over regard's in
 the same round, told as median and quartiles. Each case begins in a fresh process: what an earlier one left allocated
 made others up to 3 times faster. Peak memory is the growth of the resident set over its value before the run, each
 way in a fresh process. The gate runs first: every way gives the numbers of a float64 reference.

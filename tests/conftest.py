@@ -36,7 +36,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         inside = item.path.relative_to(here).parts
         if any(inside[: len(slow)] == slow for slow in SLOW):
             item.add_marker(pytest.mark.slow)
-        if {"dinov2", "efficientnet"} & set(getattr(item, "fixturenames", ())):
+        packaged = {"dinov2", "efficientnet"} & set(getattr(item, "fixturenames", ()))
+        if packaged or "gaze_dinov2" in item.nodeid:
             item.add_marker(pytest.mark.weights)
         if missing and item.get_closest_marker("weights"):
             item.add_marker(pytest.mark.skip(reason=f"the extra 'demo' is not installed: {', '.join(missing)}"))

@@ -344,7 +344,7 @@ def test_score_and_bank_refuse(cnn: nn.Module, y: Tensor, heat: rg.Map) -> None:
     with refused(MethodError, "no metric named 'delection'", "'deletion'"):
         rg.score(heat, cnn, y, metric="delection")
     for verb in (functools.partial(rg.score, heat, cnn, y), functools.partial(rg.bank, cnn, y, heat)):
-        with refused(MethodError, "no baseline named 'grey'", "one of blur, mean"):
+        with refused(MethodError, "no baseline named 'grey'", "one of black, white, mean, blur, uniform"):
             verb(baseline="grey")  # type: ignore[operator]
         with refused(LayoutError, "a curve of 0 steps held against 99 random maps", "steps=16"):
             verb(steps=0)  # type: ignore[operator]

@@ -34,7 +34,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models": CORE | {"models"},
     "subjects": GIVEN,
     **{family: GIVEN | {family} for family in FAMILIES},
-    "gaze": GIVEN | {"gaze"},
+    "gaze": GIVEN | {"gaze", "models"},  # a learned readout is one on the features of a network
+    "concepts": {"errors", "registry", "concepts"},
+    "claims": {"errors", "registry", "claims"},
     "patterns": CORE | {"patterns", "viz"},  # pattern.plot() reaches viz inside the function
     "softmax": CORE | {"patterns", "softmax"},
     "bench": CORE | {"patterns", "softmax", "bench", "viz"},  # bench.plot() reaches viz inside the function
@@ -70,6 +72,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "api_scores",
         "atlas",
         "bench",
+        "claims",
+        "concepts",
         "errors",
         "gaze",
         "layout",

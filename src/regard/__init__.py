@@ -20,12 +20,28 @@ _HOMES = (
     | dict.fromkeys(("Atlas", "Joint", "HeadGroups"), "regard.atlas")
     | {"Grid": "regard.layout", "Call": "regard.core.call", "Record": "regard.core.record"}
 )
-_FAMILIES = ("probes", "edits", "explainers", "metrics", "objects", "operators", "patterns", "gaze", "bench")
+_FAMILIES = (
+    "probes", "edits", "explainers", "metrics", "objects", "operators", "patterns", "gaze", "bench", "concepts",
+    "claims",
+)  # fmt: skip
 
 __all__ = [*_HOMES, *_FAMILIES, "errors"]
 
 if TYPE_CHECKING:
-    from regard import bench, edits, errors, explainers, gaze, metrics, objects, operators, patterns, probes
+    from regard import (
+        bench,
+        claims,
+        concepts,
+        edits,
+        errors,
+        explainers,
+        gaze,
+        metrics,
+        objects,
+        operators,
+        patterns,
+        probes,
+    )
     from regard.api import card, discover, explain, image, look, methods, model, papers
     from regard.api_calls import attend, audit, edit, sites, swap, watch
     from regard.api_heads import head_groups, heads, query_key
@@ -39,7 +55,8 @@ if TYPE_CHECKING:
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+        globals()[name] = found = getattr(import_module(_HOMES[name]), name)  # the next look costs nothing
+        return found
     if name in _FAMILIES or name == "errors":
         return import_module(f"regard.{name}")
     raise AttributeError(f"module 'regard' has no attribute '{name}'")

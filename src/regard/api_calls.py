@@ -123,7 +123,13 @@ def attend(
     that are there (padding). extra_kv: keys and values `[B, Hk, E, D]` that all queries see besides. sink: `[H]`, the
     logit of a key whose value is zero ("off by one" at 0).
     impl: `reference` (float64, all logits), `composite` (plain torch, differentiable without limit), `tiled` (intervals
-    only), `dense` (any pattern), or `auto`, which takes what costs least; a choice is never replaced.
+    only), `dense` (any pattern), `flex` (torch's FlexAttention, compiled; on CPUs without gradient and lse), `triton`
+    (intervals, on GPUs), `natten` (neighborhoods, on GPUs, where NATTEN is installed), or `auto`, which takes what
+    costs least; a choice is never replaced.
+
+    Under autocast, operands that are not float64 are cast to its type, and sums stay in float32. In torch.compile a
+    call is a part of the graph, without a break; make the pattern before. torch.func's grad and vmap look into
+    `composite` and `reference`. Both leave out the search for NaN, which would have to read numbers.
 
     Raises LayoutError for operands that do not fit the pattern or each other, CallError for what an implementation
     cannot do, DegenerateError for NaN.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from regard import registry
 from regard.api import _subject, image
@@ -99,7 +99,7 @@ def bank(
     target: Goal = None,
     orders: int = 99,
     steps: int = 16,
-    baseline: Literal["blur", "mean"] = "blur",
+    baseline: Baseline = "blur",
     seed: int = 0,
 ) -> OrderBank:
     """Scores of the model under random removals on the grid of `like`: the null shared by several scores.

@@ -27,6 +27,9 @@ def test_the_command_writes_records_tables_and_a_page(tmp_path: Path) -> None:
     assert {row[2] for row in told["leaderboard"]["rows"]} >= {"gradient", "rollout", "random", "centre", "edges"}
     again = CliRunner().invoke(app, ["compare", str(photos), *how[:-1]])
     assert "2 finished before" in again.output
+    assert "pictures needed" in again.output
+    assert "forwards" in again.output
+    assert "choice kept with half of the cells gone: black" in again.output
     assert (tmp_path / "out" / "scores.csv").exists()
 
 

@@ -29,6 +29,15 @@ def test_pictures_and_words(tmp_path: Path) -> None:
     assert all(len(line) <= 80 for line in done.output.splitlines() if not line.startswith("picture: "))
 
 
+def test_a_photo_needs_no_command_and_a_density_speaks_of_looks(tmp_path: Path) -> None:
+    done = invoke("sample:coffee", "--out", str(tmp_path))
+    assert done.exit_code == 0, done.output
+    assert "shares of looks" in done.output
+    assert [p.name for p in tmp_path.iterdir()] == ["coffee-gaze_dinov2.png"]
+    assert "train" in CliRunner().invoke(app, ["gaze", "--help"]).output
+    assert "--fixations" in CliRunner().invoke(app, ["gaze", "show", "--help"]).output
+
+
 def test_json_and_a_photo_that_cannot_be_read(tmp_path: Path) -> None:
     bad = tmp_path / "bad.jpg"
     bad.write_text("no photo")

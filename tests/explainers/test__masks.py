@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
+from torch import Tensor, nn
 
-from regard.errors import DegenerateError, LayoutError
+from regard.errors import CallError, DegenerateError, LayoutError
 from regard.explainers._masks import Share, check_weights, enlarged, learn, roughness, small_grid
 from regard.mechanisms import ALL
 from regard.subjects.forward import Subject
 from regard.subjects.scorer import Scorer
 
-from .models import Linear, draw
+from .models import Linear, draw, explained
 
 
 def scorer(x: torch.Tensor, goal: int | None = None) -> Scorer:
@@ -54,3 +57,24 @@ def test_roughness_and_sizes() -> None:
         small_grid(torch.zeros(1, 3, 20, 40), 30)
     with pytest.raises(LayoutError, match="area = -1"):
         check_weights([("area", -1.0)])
+
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "meaningful_perturbation": {"side": 4, "baseline": "black"},
+    "extremal_perturbation": {"side": 4, "baseline": "black"},
+    "fido": {"side": 4, "infill": "black"},
+    "extrmask": {},
+}
+X = torch.linspace(1, 2, 192, dtype=torch.float64).view(1, 3, 8, 8)
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_a_score_off_the_graph_is_refused_by_all_that_learn(name: str) -> None:
+    """Else the mask would be learnt from the cost of its area alone, and be blank without a word."""
+
+    class Cut(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.detach().mean((2, 3))
+
+    with pytest.raises(CallError, match="its graph ends inside of the model"):
+        explained(Cut(), X, name, steps=2, **OPTIONS[name])

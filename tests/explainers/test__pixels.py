@@ -6,8 +6,6 @@ import torch
 from regard.errors import LayoutError
 from regard.explainers._pixels import (
     check_samples,
-    completeness_gap,
-    gauss_legendre,
     noise,
     on_pixels,
     over_channels,
@@ -25,11 +23,6 @@ def test_channels_are_summed_and_a_series_keeps_them_as_rows() -> None:
         on_pixels(x[:, :, 0, 0])
 
 
-def test_the_gap_is_the_worst_of_the_batch() -> None:
-    attributed = torch.tensor([[1.0, 1.0], [2.0, 1.0]])
-    assert completeness_gap(attributed, torch.tensor([2.0, 4.0])) == 0.25
-
-
 def test_noise_follows_each_pictures_range_and_is_drawn_once() -> None:
     x = torch.stack([torch.linspace(0, 1, 6000), torch.linspace(-5, 5, 6000)])[:, None]
     made = noise(x, 0.2, torch.Generator().manual_seed(0))
@@ -39,14 +32,6 @@ def test_noise_follows_each_pictures_range_and_is_drawn_once() -> None:
     torch.testing.assert_close(again.float(), made)
 
 
-@pytest.mark.parametrize("steps", [1, 3, 8])
-def test_quadrature_is_exact_below_twice_its_points(steps: int) -> None:
-    for power in range(2 * steps):
-        assert sum(w * t**power for t, w in gauss_legendre(steps)) == pytest.approx(1 / (power + 1), abs=1e-14)
-
-
 def test_refusals() -> None:
-    with pytest.raises(LayoutError, match="a path of 0 steps"):
-        gauss_legendre(0)
     with pytest.raises(LayoutError, match="1 samples"):
         check_samples(1, 2)

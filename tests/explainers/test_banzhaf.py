@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -43,6 +45,23 @@ def test_more_designs_until_the_error_is_small_enough() -> None:
     assert (cells_of(finer) - wanted).abs().max() < 5 * finer.se.max()
 
 
+def test_no_design_is_begun_after_the_time_is_up() -> None:
+    """One always runs, and its map is what one design gives; a clock that jumps decides how many more do."""
+    model, x = torch.nn.Sequential(Game(3, 3), torch.nn.Tanh()), pictures(1, 9, 9)
+    once = explained(model, x, "banzhaf", cells=3, baseline="black")
+    short = explained(model, x, "banzhaf", cells=3, baseline="black", seconds=1e-9)
+    assert short.forwards == once.forwards
+    np.testing.assert_array_equal(short.values, once.values)
+    clock = iter(range(100))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules["regard.explainers.banzhaf"], "monotonic", lambda: next(clock))
+        longer = explained(model, x, "banzhaf", cells=3, baseline="black", seconds=3.0)
+    assert longer.forwards - 1 == 3 * (once.forwards - 1)
+    assert longer.se is not None
+    assert once.se is not None
+    assert longer.se.mean() < once.se.mean()
+
+
 def test_the_error_is_as_large_as_it_says() -> None:
     """z-scores against the exhaustive value have a spread of about 1."""
     model, x = torch.nn.Sequential(Game(3, 3, pairs=2.0), torch.nn.Tanh()), pictures(1, 9, 9) * 2
@@ -65,7 +84,12 @@ def test_few_masks_still_rank() -> None:
 
 @pytest.mark.parametrize(
     ("options", "text"),
-    [({"se": 2.0}, "a standard error of 2.0 of the range"), ({"forwards": 3}, "2 masks"), ({"cells": 99}, "99 cells")],
+    [
+        ({"se": 2.0}, "a standard error of 2.0 of the range"),
+        ({"forwards": 3}, "2 masks"),
+        ({"seconds": 0.0}, "a budget of 0.0 seconds"),
+        ({"cells": 99}, "99 cells"),
+    ],
 )
 def test_options_without_a_sense_are_refused(options: dict[str, object], text: str) -> None:
     with pytest.raises(LayoutError, match=text):

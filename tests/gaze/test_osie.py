@@ -56,6 +56,32 @@ def test_predictors_land_on_their_bars(method: str, seen: Fixations) -> None:
     assert abs(np.mean(found) - BARS[method]) <= 0.02
 
 
+def test_the_readout_on_photos_that_it_did_not_learn() -> None:
+    """NSS 2.9, sAUC .83 and 1.6 bits over the learnt photos' centre prior, with the lower end of 95 % above each."""
+    from safetensors import safe_open
+
+    from regard.gaze.maps import centre_prior
+    from regard.gaze.predictors.gaze_dinov2 import WEIGHTS
+
+    with safe_open(WEIGHTS, "pt") as file:
+        held = file.metadata()["held"].split()
+    every = rg.gaze.read_osie(FOLDER).inside()
+    assert held == sorted(every.images)[::5]
+    learnt = every.where(~np.isin(every.image, held))
+    prior = torch.from_numpy(centre_prior(learnt, bandwidth=0.065).density)
+    metrics, found = rg.gaze.metrics, []
+    for name in held:
+        p = torch.from_numpy(rg.gaze.predict(rg.image(FOLDER / "stimuli" / name), "gaze-dinov2").values[0]).double()
+        assert p.shape == (600, 800)
+        own, others = (torch.from_numpy(every.where(m).xy) for m in (every.image == name, every.image != name))
+        gain = metrics.information_gain(p / p.sum(), own, prior)
+        found.append([float(metrics.nss(p, own)), float(metrics.sauc(p, own, others[::7])), float(gain)])
+    values = np.array(found)
+    low = values.mean(0) - 1.96 * values.std(0) / np.sqrt(len(values))
+    assert (values.mean(0) >= (2.9, 0.83, 1.6)).all(), values.mean(0)
+    assert (low >= (2.9, 0.83, 1.6)).all(), low
+
+
 def test_people_and_a_central_gaussian(seen: Fixations) -> None:
     """Half-split people .921 / .877 / 3.62 (AUC, sAUC, NSS); the centre gains nothing under shuffled AUC."""
     table = rg.gaze.ceiling(seen)

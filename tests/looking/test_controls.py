@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 import torch
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 
-from regard.looking.controls import centre_gaussian, check, inside_outside, rank_correlation, shuffled_twin
-
-from .vits import vit
+from regard.looking.controls import check, inside_outside, rank_correlation
+from regard.subjects.controls import centre_gaussian
 
 
 def drawn(*shape: int, seed: int = 0) -> np.ndarray:
@@ -39,37 +36,6 @@ def test_inside_and_outside_are_means_over_the_cells_of_a_mask() -> None:
     assert inside_outside(mask, fine) == pytest.approx((coarse[mask].mean(), coarse[~mask].mean()), rel=1e-5)
     assert inside_outside(np.ones((4, 5), bool), fine) is None
     assert inside_outside(np.zeros((4, 5), bool), fine) is None
-
-
-@pytest.mark.parametrize(("h", "w"), [(1, 1), (4, 6), (5, 3)])
-def test_centre_gaussian_is_the_formula_and_symmetric(h: int, w: int) -> None:
-    got = centre_gaussian(h, w)
-    for y in range(h):
-        for x in range(w):
-            dy, dx = (y - (h - 1) / 2) / (h / 4), (x - (w - 1) / 2) / (w / 4)
-            assert got[y, x] == pytest.approx(math.exp(-0.5 * (dy * dy + dx * dx)))
-    np.testing.assert_allclose(got, got[::-1])
-    np.testing.assert_allclose(got, got[:, ::-1])
-
-
-def test_the_twin_has_the_same_numbers_in_another_order_and_the_original_stays() -> None:
-    model = vit()
-    before = {name: weight.clone() for name, weight in model.state_dict().items()}
-    twin = shuffled_twin(model, 3)
-    for name, weight in model.state_dict().items():
-        assert torch.equal(weight, before[name]), name
-        shuffled = twin.state_dict()[name]
-        assert shuffled.data_ptr() != weight.data_ptr()
-        assert torch.equal(shuffled.flatten().sort().values, weight.flatten().sort().values), name
-        assert weight.unique().numel() == 1 or not torch.equal(shuffled, weight), name
-    assert twin.training == model.training
-
-
-def test_the_twin_depends_on_the_seed_alone() -> None:
-    model = vit()
-    first, again, other = (shuffled_twin(model, seed).state_dict() for seed in (0, 0, 1))
-    assert all(torch.equal(first[name], again[name]) for name in first)
-    assert not torch.equal(first["blocks.0.attn.qkv.weight"], other["blocks.0.attn.qkv.weight"])
 
 
 def test_check_on_maps_whose_answers_are_known() -> None:

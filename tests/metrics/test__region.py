@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from regard.metrics._region import centre, share_inside
+from regard.metrics._region import share_inside
 
 
 @pytest.mark.parametrize(("height", "width", "h", "w"), [(32, 32, 8, 8), (30, 45, 7, 4), (5, 6, 5, 6)])
@@ -21,9 +21,3 @@ def test_more_cells_than_pixels_take_their_pixel() -> None:
     region = torch.eye(2, dtype=torch.bool)
     wanted = torch.eye(2).double().repeat_interleave(2, 0).repeat_interleave(2, 1)
     assert torch.equal(share_inside(region, 4, 4), wanted)
-
-
-def test_a_centre_is_highest_in_the_middle() -> None:
-    got = centre(5, 7)
-    assert divmod(int(got.argmax()), 7) == (2, 3)
-    torch.testing.assert_close(got, got.flip(0, 1))

@@ -78,3 +78,9 @@ def test_intervals_that_differ_from_the_rule_are_caught() -> None:
     good = rg.patterns.window(6, 2)
     with pytest.raises(AssertionError, match="intervals differ from the rule"):
         check(replace(good, rule=rg.patterns.window(6, 3).rule, boxes=good.boxes, name="false"), None)
+
+
+def test_a_pattern_does_not_change() -> None:
+    pattern = rg.patterns.window(9, 3)
+    with pytest.raises(AttributeError, match="a pattern does not change: name of window"):
+        pattern.name = "other"

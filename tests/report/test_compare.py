@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from regard.report.compare import cells, curves, intervals, render, write
 from regard.results import Table
@@ -44,12 +45,16 @@ def test_marks_stand_where_the_gains_are() -> None:
     marks = {line.get_marker(): line.get_xdata() for line in ax.lines if line.get_color() == "#c2410c"}
     np.testing.assert_allclose(np.asarray(marks["|"]), 0.3 - np.arange(4) / 50)
     np.testing.assert_allclose(np.asarray(marks["o"]), [0.27])
+    gaps, interval = made().gains("deletion", "mean", "gradcam")
+    assert gaps == pytest.approx(0.3 - np.arange(4) / 50)
+    np.testing.assert_allclose(np.asarray(marks["None"]), interval)
 
 
 def test_curves_are_means_over_photos() -> None:
     ax = curves(made(), "deletion").axes[0]
     np.testing.assert_allclose(np.asarray(ax.lines[0].get_ydata()), [0.9, 0.23, 0.1])
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["gradcam", "random"]
+    (legend,) = curves(made(), "deletion").legends
+    assert [text.get_text() for text in legend.get_texts()] == ["gradcam", "random"]
 
 
 def test_cells_are_short_texts() -> None:

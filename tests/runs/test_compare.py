@@ -63,6 +63,19 @@ def test_the_verb_takes_a_batch_or_a_folder(tmp_path: Path) -> None:
         pictures_in(tmp_path / "none")
 
 
+def test_a_rerun_from_nothing_writes_the_same_bytes(tmp_path: Path) -> None:
+    plan = replace(PLAN, baselines=("black", "white", "mean", "blur", "uniform"), metrics=("deletion", "saco"))
+    for name in ("one", "two"):
+        go(tmp_path / name, 2, plan).save(tmp_path / name)
+    for file in ("comparison.json", "scores.csv", "scores.parquet", "claims.csv", "leaderboard.parquet"):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes(), file
+    told = json.loads((tmp_path / "one" / "comparison.json").read_text())
+    assert [row[0] for row in told["masked"]["rows"]] == ["black", "white", "mean", "blur", "uniform"]
+    assert "seconds" not in (tmp_path / "one" / "comparison.json").read_text()
+    assert "seconds" in (tmp_path / "one" / "cost.csv").read_text()
+    assert told["made with"]["regard"] == rg.__version__
+
+
 @pytest.mark.slow
 def test_killing_at_random_moments_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
     """kill -9 at 20 random moments; what was finished stays as it was written, and the end is that of a calm run."""

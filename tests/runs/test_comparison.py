@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
-from regard.runs.comparison import COLUMNS, Comparison
+from regard.runs.comparison import CLAIMS, COLUMNS, LONG, Comparison
 from regard.runs.plan import Plan
 from regard.subjects.statistics import bca, holm, kendall, paired
 
@@ -63,6 +65,25 @@ def test_agreement_cost_and_masked_accuracy() -> None:
     assert got.masked.rows[0][1] == pytest.approx(4 / 9)
 
 
+def test_claims_are_paired_differences_to_rivals() -> None:
+    got = made()
+    rows = {row[2]: row for row in got.claims.rows if row[0] == "deletion"}
+    assert list(rows) == ["gradcam over gradient", "gradcam over random"]  # no centre and no edges were judged
+    values = {
+        name: np.array([r["scores"]["mean"]["deletion"][name]["value"] for r in got.records.values()])
+        for name in ("gradcam", "gradient", "random")
+    }
+    told = {name: paired(-values["gradcam"], -values[name]) for name in ("gradient", "random")}
+    corrected = dict(zip(told, holm([one.p for one in told.values()]), strict=True))
+    for name, one in told.items():
+        row = rows[f"gradcam over {name}"]
+        assert row[3:8] == pytest.approx((9, one.difference, *one.interval, one.effect))
+        assert row[8] == pytest.approx(corrected[name])
+        gaps = values[name] - values["gradcam"]
+        assert row[9] == math.ceil((1.96 * gaps.std(ddof=1) / gaps.mean()) ** 2)
+    assert made(1).claims.rows == ()
+
+
 def test_one_picture_has_no_interval() -> None:
     assert made(1).leaderboard.rows[0][4:] == (None,) * 7
 
@@ -75,5 +96,13 @@ def test_what_is_saved_can_be_read_back(tmp_path: Path) -> None:
         rows = list(csv.DictReader(file))
     assert len(rows) == 2 * 3 * 9
     assert float(rows[0]["value"]) == got.records["p0"]["scores"]["mean"]["deletion"]["gradcam"]["value"]
+    for name, columns, count in (("scores", LONG, 54), ("leaderboard", COLUMNS, 6), ("claims", CLAIMS, 4)):
+        table = pq.read_table(tmp_path / f"{name}.parquet")
+        assert (tuple(table.column_names), table.num_rows) == (columns, count)
+        with (tmp_path / f"{name}.csv").open() as file:
+            flat = list(csv.reader(file))[1:]
+        for line, row in zip(flat, table.to_pylist(), strict=True):
+            assert line == ["" if v is None else str(v) for v in row.values()]
+    assert str(pq.read_schema(tmp_path / "scores.parquet").field("value").type) == "double"
     with (tmp_path / "leaderboard.csv").open() as file:
         assert tuple(next(csv.reader(file))) == COLUMNS

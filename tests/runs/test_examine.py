@@ -8,7 +8,8 @@ import pytest
 import torch
 
 import regard as rg
-from regard.runs.examine import examine
+from regard.runs.examine import MASKED, examine
+from regard.subjects.designs import fixed
 from regard.testing.planted import PlantedCNN, planted_pictures
 
 from .planted_run import PLAN, subject
@@ -18,15 +19,15 @@ X = planted_pictures([(2, 5)])
 
 def test_a_record_holds_the_scores_that_the_verbs_give() -> None:
     record = examine(subject(X), PLAN)
-    model = PlantedCNN()
+    model, seed = PlantedCNN(), PLAN.seed_for(X)
     heat = rg.explain(model, X, method="gradcam", target=record["index"])
     laid = torch.nn.functional.adaptive_avg_pool2d(torch.from_numpy(heat.values).double(), 4)
     np.testing.assert_allclose(record["values"]["gradcam"], laid[0], atol=1e-9)
     own = replace(heat, values=laid.numpy(), grid=rg.Grid(4, 4))
-    score = rg.score(own, model, X, metric="deletion", orders=5, steps=4, baseline="mean")
+    score = rg.score(own, model, X, metric="deletion", orders=5, steps=4, baseline="mean", seed=seed)
     assert record["scores"]["mean"]["deletion"]["gradcam"]["value"] == pytest.approx(score.value)
     assert record["scores"]["mean"]["deletion"]["gradcam"]["chance"] == pytest.approx(score.null.mean())
-    bank = rg.masks(model, X, own, target=record["index"], baseline="mean")
+    bank = rg.masks(model, X, own, target=record["index"], baseline="mean", seed=seed)
     saco = rg.score(own, model, X, metric="saco", bank=bank, orders=5)
     assert record["scores"]["mean"]["saco"]["gradcam"]["value"] == pytest.approx(saco.value)
 
@@ -48,3 +49,16 @@ def test_a_method_that_fails_is_told_and_the_others_go_on() -> None:
     assert "error" in record["maps"]["rollout"]  # no attention in a CNN
     assert "rollout" not in record["values"]
     assert "gradcam" in record["scores"]["mean"]["saco"]
+
+
+def test_the_gauge_holds_all_baselines_whatever_the_maps_are_judged_on() -> None:
+    """The share of pictures with a random half of the cells at a baseline that keep the model's choice, one by one."""
+    record = examine(subject(X), PLAN)
+    model, generator = subject(X).model, torch.Generator().manual_seed(PLAN.seed_for(X))
+    gone = ~fixed(MASKED, 16, generator)
+    slow = 0
+    for row in gone:
+        full = row.view(1, 1, 4, 4).repeat_interleave(8, 2).repeat_interleave(8, 3)
+        slow += int(model(torch.where(full, X.mean((2, 3), keepdim=True), X)).argmax(1)) == record["index"]
+    assert record["masked"]["mean"] == slow / MASKED
+    assert list(record["masked"]) == ["black", "white", "mean", "blur", "uniform"]

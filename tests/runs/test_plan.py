@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import torch
 
 from regard.errors import LayoutError, MethodError
 from regard.runs.plan import Plan
@@ -35,3 +36,11 @@ def test_what_cannot_be_compared_is_refused_at_once() -> None:
 def test_a_baseline_that_the_banks_cannot_draw_is_refused_before_anything_runs() -> None:
     with pytest.raises(MethodError, match="no baseline named 'drop'"):
         Plan(baselines=("blur", "drop"))
+
+
+def test_every_picture_has_a_seed_of_its_own_that_moves_with_the_plans() -> None:
+    pictures = torch.rand(9, 1, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    seeds = [Plan().seed_for(x) for x in pictures]
+    assert len(set(seeds)) == 9
+    assert seeds == [Plan().seed_for(x.clone()) for x in pictures]
+    assert [Plan(seed=1).seed_for(x) for x in pictures] == [(s + 1) % 2**31 for s in seeds]

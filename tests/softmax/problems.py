@@ -84,8 +84,9 @@ def agree(
     given: tuple[Problem, list[Tensor]],
     *,
     tolerance: float = 1e-11,
+    with_lse: bool = True,
 ) -> None:
-    """Output, log sum exp and all gradients are those of the reference."""
+    """Output, log sum exp and all gradients are those of the reference, of a sum over both or over the output alone."""
     from regard.softmax.reference import reference
 
     it, leaves = given
@@ -93,7 +94,10 @@ def agree(
     for one in (reference, function):
         out, lse = one(it)
         weight = torch.linspace(-1, 1, out.numel(), dtype=out.dtype).view_as(out).sin()
-        found.append([out, lse, *torch.autograd.grad((out * weight).sum(), leaves)])
+        there = lse.masked_fill(lse == -torch.inf, 0.0)  # where nothing is seen, nothing has a gradient
+        wave = torch.linspace(2, -1, lse.numel(), dtype=lse.dtype).view_as(lse).cos()
+        total = (out * weight).sum() + ((there * wave).sum() if with_lse else 0)
+        found.append([out, lse, *torch.autograd.grad(total, leaves)])
     for name, expected, got in zip(("out", "lse", *range(9)), *found, strict=False):
         assert got.dtype == expected.dtype, name
         torch.testing.assert_close(got, expected, rtol=tolerance, atol=tolerance, msg=lambda m, n=name: f"{n}: {m}")

@@ -71,11 +71,11 @@ def test_windows_are_tiles_and_dear_tiles_are_not_taken() -> None:
 
 
 def test_runs() -> None:
-    assert runs([0, 0, 0]) == [(0, 3, 0, 0)]
-    assert runs([0, 4, 8, 11]) == [(0, 3, 0, 4), (3, 1, 11, 0)]
-    assert runs([0, 4, 7], apart=4) == [(0, 2, 0, 4), (2, 1, 7, 0)]
-    assert runs([0, 3], apart=4) == [(0, 1, 0, 0), (1, 1, 3, 0)]
-    assert runs([]) == []
+    assert runs((0, 0, 0)) == ((0, 3, 0, 0),)
+    assert runs((0, 4, 8, 11)) == ((0, 3, 0, 4), (3, 1, 11, 0))
+    assert runs((0, 4, 7), apart=4) == ((0, 2, 0, 4), (2, 1, 7, 0))
+    assert runs((0, 3), apart=4) == ((0, 1, 0, 0), (1, 1, 3, 0))
+    assert runs(()) == ()
 
 
 def test_views_are_the_tokens_they_stand_for(generator: torch.Generator) -> None:

@@ -29,6 +29,17 @@ def test_a_missing_piece_is_noticed() -> None:
         agree(lambda p: attend_pieces(p, [Block(slice(None), slice(0, 12), p.scale)]), (it, leaves))
 
 
+def test_the_gradient_of_the_log_sum_exp_alone_is_the_attention(generator: torch.Generator) -> None:
+    """40, where nothing is asked of the output; values of another width than keys, too."""
+    it, leaves = a_problem(rg.patterns.dense(6), heads=1, groups=1, values=11)
+    _, lse = attend_pieces(it, [Block(slice(None), slice(0, 2), it.scale), Block(slice(None), slice(2, 6), it.scale)])
+    dq, dk, dv = torch.autograd.grad(lse.sum(), leaves, materialize_grads=True)
+    probs = torch.softmax(it.scale * it.q @ it.k.mT, -1)
+    torch.testing.assert_close(dq, it.scale * probs @ it.k, rtol=1e-12, atol=1e-13)
+    torch.testing.assert_close(dk, it.scale * probs.mT @ it.q, rtol=1e-12, atol=1e-13)
+    assert dv.eq(0).all()
+
+
 def test_the_kernel_gives_zeros_and_its_own_idea_of_the_sum_for_blind_rows(generator: torch.Generator) -> None:
     """Traps that the pieces patch: should torch change them, this tells."""
     q, k, v = (torch.randn(1, 1, 4, 8, generator=generator) for _ in range(3))

@@ -7,11 +7,12 @@ from torch import Tensor
 import regard as rg
 from regard.errors import CallError, DegenerateError, LayoutError, MethodError
 from regard.softmax import LowRank, RelativeTable, merge
-from regard.softmax.attend import IMPLS, attend, cheapest, tiled_cost
+from regard.softmax.attend import attend, cheapest, tiled_cost
 
 from .problems import EVERY, a_problem
 
 P = rg.patterns
+IMPLS = ("reference", "composite", "tiled", "dense")  # those that compute in float64, on a CPU
 
 
 def draw(*shape: int, seed: int = 0) -> Tensor:
@@ -64,6 +65,11 @@ class TestIdentities:
         whole = attend(Q, K, V, impl=impl)  # type: ignore[arg-type]
         close(out, whole.out)
         close(lse, whole.lse)
+        query = Q.clone().requires_grad_()
+        parts = [attend(query, *half, impl=impl) for half in halves]  # type: ignore[arg-type]
+        merged, _ = merge(*(x for part in parts for x in (part.out, part.lse)))
+        (got,) = torch.autograd.grad(merged.sin().sum(), query)
+        close(got, torch.autograd.grad(attend(query, K, V, impl=impl).out.sin().sum(), query)[0])  # type: ignore[arg-type]
         more = attend(Q, *halves[0], extra_kv=halves[1], impl=impl)  # type: ignore[arg-type]  # 33
         close(more.out, whole.out)
 
@@ -133,6 +139,52 @@ def test_half_types_lose_no_more_than_their_own_rounding(impl: str, dtype: torch
     assert float((got.lse - expected.lse).detach().abs().max()) < 4 * unit
     grads = [torch.autograd.grad(x.out.double().sum(), y) for x, y in ((got, half), (expected, wide))]
     assert all(float((a - b).abs().max()) < 8 * unit for a, b in zip(*grads, strict=True))
+
+
+@pytest.mark.parametrize("impl", IMPLS)
+def test_under_autocast_operands_are_cast_and_nothing_else(impl: str) -> None:
+    """What stands in float64 stays there."""
+    q, k, v = (x.float().requires_grad_() for x in (Q, K, V))
+    sink = torch.zeros(4)
+    with torch.autocast("cpu", torch.bfloat16):
+        got = attend(q, k.bfloat16(), v, pattern=NEAR, sink=sink, impl=impl)
+        assert attend(Q, K, V, pattern=NEAR, impl=impl).out.equal(attend(Q, K, V, pattern=NEAR, impl=impl).out)
+        assert attend(Q, K, V, pattern=NEAR, impl=impl).out.dtype == torch.float64
+    half = [x.bfloat16() for x in (q, k, v)]
+    wanted = attend(*half, pattern=NEAR, sink=sink.bfloat16(), impl=impl)
+    assert got.out.dtype == torch.bfloat16
+    assert got.out.equal(wanted.out)
+    assert got.lse.equal(wanted.lse)
+    (grad,) = torch.autograd.grad(got.out.float().sum(), q)
+    assert grad.dtype == torch.float32
+
+
+class TestFunctionTransforms:
+    """torch.func looks into `composite` and `reference`; the fused ways are refused by name."""
+
+    def test_vmap_is_a_loop(self) -> None:
+        many = torch.stack([Q, Q.flip(2), 2 * Q])
+        got = torch.func.vmap(lambda q: attend(q, K, V, pattern=NEAR).out)(many)
+        close(got, torch.stack([attend(q, K, V, pattern=NEAR, impl="reference").out for q in many]))
+
+    @pytest.mark.parametrize("impl", ["auto", "composite", "reference"])
+    def test_gradients_of_gradients(self, impl: str) -> None:
+        def total(q: Tensor) -> Tensor:
+            return attend(q, K[:1], V[:1], pattern=NEAR, impl=impl).out.sin().sum()
+
+        leaf = Q[:1].clone().requires_grad_()
+        (first,) = torch.autograd.grad(attend(leaf, K[:1], V[:1], pattern=NEAR, impl="reference").out.sin().sum(), leaf)
+        close(torch.func.grad(total)(Q[:1]), first)
+        way = draw(1, 4, 48, 8, seed=4)
+        second = torch.func.grad(lambda q: (torch.func.grad(total)(q) * way).sum())(Q[:1])  # symmetric
+        step = 1e-5
+        near = [torch.func.grad(total)(Q[:1] + sign * step * way) for sign in (1, -1)]
+        torch.testing.assert_close(second, (near[0] - near[1]) / (2 * step), rtol=1e-6, atol=1e-7)
+
+    @pytest.mark.parametrize("impl", ["tiled", "dense"])
+    def test_refused(self, impl: str) -> None:
+        with pytest.raises(CallError, match=f"torch.func cannot look into {impl}"):
+            torch.func.grad(lambda q: attend(q, K, V, pattern=NEAR, impl=impl).out.sum())(Q)
 
 
 def test_criss_cross_is_the_merge_of_row_and_column_with_itself_once() -> None:

@@ -123,3 +123,17 @@ def test_a_bank_knows_its_picture_and_target() -> None:
         made.check(picture(seed=1), made.whole, "brightness")
     with pytest.raises(LayoutError, match="another model or target"):
         made.check(picture(), made.whole * 1.1, "brightness")
+
+
+def test_black_and_white_are_those_of_the_model_and_noise_is_drawn_from_the_seed() -> None:
+    span = ((-2.0, -1.0, 0.0), (2.0, 3.0, 4.0))
+    for name, level in (("black", span[0]), ("white", span[1])):
+        made = make_bank(brightness, picture(), GRID, Draw(2, 3, name), span=span)
+        torch.testing.assert_close(made.replaced, torch.tensor(level).view(1, 3, 1, 1).expand_as(picture()).to(made.x))
+        slow = removal_scores(brightness, picture(), made.replaced, GRID, torch.arange(6)[None], made.removed)
+        torch.testing.assert_close(made.curve(brightness, torch.arange(6)), slow[0])
+    a, b, c = (make_bank(brightness, picture(), GRID, Draw(2, 3, "uniform", seed), span=span) for seed in (0, 0, 1))
+    assert torch.equal(a.replaced, b.replaced)
+    assert not torch.equal(a.replaced, c.replaced)
+    orders = [make_bank(brightness, picture(), GRID, Draw(2, 3, name, 0)).scores for name in ("mean", "mean")]
+    assert torch.equal(*orders)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from regard import api, api_scores
-from regard.cli.show import console, write_error, write_json
+from regard.cli.show import console, write_error, write_json, write_table
+from regard.results import Table
+from regard.results import _short as short
 
 if TYPE_CHECKING:
     from regard.runs.comparison import Comparison
@@ -59,15 +62,25 @@ def _split(names: str) -> list[Any]:
     return [name.strip() for name in names.split(",") if name.strip()]
 
 
+def _short(table: Table, columns: list[int], wanted: Callable[[Any], bool] = bool) -> Table:
+    """Some columns and rows, numbers to three digits."""
+    rows = tuple(tuple(short(row[i]) for i in columns) for row in table.rows if wanted(row))
+    return Table(tuple(table.columns[i] for i in columns), rows)
+
+
 def _tell(made: Comparison, page: Path) -> None:
     from rich.markup import escape
 
     screen = console()
     screen.print(f"[bold]{len(made.records)} photos · {escape(made.model)}[/] ({made.kept} finished before)")
+    first = made.plan.baselines[0]
     for metric in made.plan.metrics:
-        rows = [row for row in made.leaderboard.rows if row[0] == metric and row[1] == made.plan.baselines[0]]
-        best = ", ".join(str(row[2]) for row in rows[:3])
-        screen.print(escape(f"{metric} ({made.plan.baselines[0]} baseline): {best}"))
+        rows = [row for row in made.leaderboard.rows if row[:2] == (metric, first)]
+        screen.print(escape(f"{metric} ({first} baseline): {', '.join(str(row[2]) for row in rows[:3])}"))
+    write_table(_short(made.claims, [2, 0, 4, 8, 9], lambda row: row[1] == first), as_json=False, squeeze="claim")
+    write_table(_short(made.cost, [0, 1, 2, 3]), as_json=False, squeeze="method")
+    kept = ", ".join(f"{name} {share:.0%}" for name, share, _ in made.masked.rows)
+    screen.print(escape(f"choice kept with half of the cells gone: {kept}"))
     for name, reason in made.failed.items():
         screen.print(f"[red]{escape(name)}[/]: {escape(reason)}")
     screen.print(f"report: {escape(str(page))}", soft_wrap=True)

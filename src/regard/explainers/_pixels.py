@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -34,25 +33,11 @@ def over_channels(values: Float[Tensor, "b c h w"], channels: Channels) -> Float
     return values.sum(1, keepdim=True) if channels == "sum" else values.abs().amax(1, keepdim=True)
 
 
-def completeness_gap(attributed: Tensor, difference: Float[Tensor, " b"]) -> float:
-    """Largest |sum of the map - what it should explain| of a batch, as a share of the latter."""
-    short = (attributed.flatten(1).sum(1) - difference).abs()
-    return float((short / difference.abs().clamp_min(torch.finfo(short.dtype).tiny)).max())
-
-
 def noise(x: Float[Tensor, "b ..."], level: float, generator: torch.Generator) -> Float[Tensor, "b ..."]:
     """Normal noise of `level` times each picture's own range; the same draw for all, in float64 for every type."""
     flat = x.flatten(1)
     spread = level * (flat.amax(1) - flat.amin(1)).view(-1, *(1,) * (x.ndim - 1))
     return spread * torch.randn((1, *x.shape[1:]), generator=generator, dtype=torch.float64).to(x)
-
-
-def gauss_legendre(steps: int) -> list[tuple[float, float]]:
-    """Points in 0 .. 1 and their weights, exact for polynomials of degree 2 steps - 1."""
-    if steps < 1:
-        raise LayoutError(f"a path of {steps} steps", hint="steps=50")
-    points, weights = np.polynomial.legendre.leggauss(steps)
-    return [(float(0.5 * (p + 1)), float(0.5 * w)) for p, w in zip(points, weights, strict=True)]
 
 
 def check_samples(samples: int, least: int = 1) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import monotonic
+
 import torch
 from torch import Tensor
 
@@ -27,7 +29,7 @@ from regard.subjects.values import MapValues
 )
 def banzhaf(
     x: Tensor, score: Scorer, generator: torch.Generator, *, cells: int = 7, baseline: Baseline = "blur",
-    forwards: int | None = None, se: float | None = None,
+    forwards: int | None = None, se: float | None = None, seconds: float | None = None,
 ) -> MapValues:  # fmt: skip
     """Banzhaf value of each cell of a grid, with its standard error, out of few structured masks.
 
@@ -35,10 +37,12 @@ def banzhaf(
     Masks are rows of Hadamard matrices with random columns and signs, and their complements: main effects then are
     free of each other and of all two-cell interactions. forwards: masked pictures at most, in pairs; None: one whole
     design (120 for 7 x 7 cells). se: more designs are added until the mean standard error is below this share of the
-    map's range. Gives `[B, h, w]` on the grid of cells, se in `Map.se`. cells, baseline: as in `occlusion`.
+    map's range. seconds: no design is begun after so long (one always runs). Whichever comes first. Gives `[B, h, w]`
+    on the grid of cells, se in `Map.se`. cells, baseline: as in `occlusion`.
 
-    Raises LayoutError for forwards below 4 or se without a sense. Source: Hammer and Holzman 1992, "Approximations of
-    pseudo-Boolean functions; applications to game theory", theorem 3; Plackett and Burman 1946 for the design.
+    Raises LayoutError for forwards below 4, se or seconds without a sense. Source: Hammer and Holzman 1992,
+    "Approximations of pseudo-Boolean functions; applications to game theory", theorem 3; Plackett and Burman 1946 for
+    the design.
 
     >>> import regard as rg
     >>> from functools import partial
@@ -50,8 +54,11 @@ def banzhaf(
     pieces = grid_cells(x, cells)
     if se is not None and not 0 < se < 1:
         raise LayoutError(f"a standard error of {se} of the range", hint="between 0 and 1: se=0.05")
-    whole = whole_design(pieces.count)
-    limit = forwards // 2 * 2 if forwards is not None else whole if se is None else 64 * whole
+    if seconds is not None and seconds <= 0:
+        raise LayoutError(f"a budget of {seconds} seconds", hint="seconds=10")
+    start, whole = monotonic(), whole_design(pieces.count)
+    most = whole if se is None and seconds is None else 64 * whole
+    limit = most if forwards is None else forwards // 2 * 2
     removal = Removal(score, pieces, baseline, generator)
     keep = torch.zeros(0, pieces.count, dtype=torch.bool)
     scores = torch.zeros(0, len(x), dtype=torch.float64)
@@ -61,5 +68,7 @@ def banzhaf(
         values, error = main_effects(keep, scores)
         span = values.amax(1) - values.amin(1)
         if se is not None and bool((error.mean(1) <= se * span).all()):
+            break
+        if seconds is not None and monotonic() - start >= seconds:
             break
     return MapValues(pieces.to_map(values), pieces.on, se=pieces.to_map(error))

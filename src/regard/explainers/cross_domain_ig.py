@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from regard.errors import LayoutError, MethodError
-from regard.explainers._pixels import Baseline, completeness_gap, gauss_legendre
+from regard.explainers._pixels import Baseline
 from regard.layout import Grid
 from regard.registry import method
+from regard.subjects.paths import completeness_gap, gauss_legendre
 from regard.subjects.scorer import Scorer
 from regard.subjects.values import MapValues
 

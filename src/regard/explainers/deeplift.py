@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from regard.explainers._pixels import Baseline, completeness_gap, on_pixels
+from regard.explainers._pixels import Baseline, on_pixels
 from regard.explainers._rescale import rescaled
 from regard.registry import method
+from regard.subjects.paths import completeness_gap
 from regard.subjects.scorer import Scorer
 from regard.subjects.values import MapValues
 

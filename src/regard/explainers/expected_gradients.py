@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from regard.errors import LayoutError
-from regard.explainers._pixels import Baseline, check_samples, completeness_gap, on_pixels
+from regard.explainers._pixels import Baseline, check_samples, on_pixels
 from regard.registry import method
+from regard.subjects.paths import completeness_gap
 from regard.subjects.scorer import Scorer
 from regard.subjects.values import MapValues
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from regard.explainers._pixels import completeness_gap, on_pixels
+from regard.explainers._pixels import on_pixels
 from regard.registry import method
+from regard.subjects.paths import completeness_gap
 from regard.subjects.scorer import Scorer
 from regard.subjects.values import MapValues
 

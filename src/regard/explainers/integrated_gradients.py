@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from regard.explainers._pixels import Baseline, completeness_gap, gauss_legendre, on_pixels
+from regard.explainers._pixels import Baseline, on_pixels
 from regard.registry import method
+from regard.subjects.paths import completeness_gap, gauss_legendre
 from regard.subjects.scorer import Scorer
 from regard.subjects.values import MapValues
 

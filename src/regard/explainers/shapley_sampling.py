@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from regard.errors import LayoutError
-from regard.explainers._pixels import completeness_gap
 from regard.registry import method
 from regard.subjects.cells import grid_cells
+from regard.subjects.paths import completeness_gap
 from regard.subjects.removal import Baseline, Removal
 from regard.subjects.scorer import Scorer
 from regard.subjects.values import MapValues

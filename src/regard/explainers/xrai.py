@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from regard.errors import LayoutError
-from regard.explainers._pixels import gauss_legendre, on_pixels
+from regard.explainers._pixels import on_pixels
 from regard.explainers._regions import SIDE, felzenszwalb_regions, grow
 from regard.registry import method
+from regard.subjects.paths import gauss_legendre
 from regard.subjects.scorer import Scorer
 from regard.subjects.values import MapValues
 

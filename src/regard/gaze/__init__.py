@@ -9,7 +9,11 @@ _HOMES = dict.fromkeys(("predict", "score", "ceiling", "scanpath", "compare", "a
 _HOMES |= dict.fromkeys(("Fixations", "Scanpath"), "regard.gaze.data")
 _HOMES |= dict.fromkeys(("read", "read_bids", "read_multimatch", "read_osie", "from_frame"), "regard.gaze.readers")
 _HOMES |= dict.fromkeys(("fixation_map", "blurred", "centre_prior"), "regard.gaze.maps")
-_HOMES |= {"optimal": "regard.gaze.optimal", "CONVENTIONS": "regard.gaze.conventions"}
+_HOMES |= {
+    "train": "regard.gaze.trained",
+    "optimal": "regard.gaze.optimal_map",
+    "CONVENTIONS": "regard.gaze.conventions",
+}
 _ROOMS = ("predictors", "metrics", "comparisons")
 
 __all__ = [*_HOMES, *_ROOMS]
@@ -19,8 +23,9 @@ if TYPE_CHECKING:
     from regard.gaze.conventions import CONVENTIONS
     from regard.gaze.data import Fixations, Scanpath
     from regard.gaze.maps import blurred, centre_prior, fixation_map
-    from regard.gaze.optimal import optimal
+    from regard.gaze.optimal_map import optimal
     from regard.gaze.readers import from_frame, read, read_bids, read_multimatch, read_osie
+    from regard.gaze.trained import train
     from regard.gaze.verbs import area_card, ceiling, compare, predict, scanpath, score
 
 

@@ -18,10 +18,11 @@ CEILINGS = ("half-split", "leave-one-out")
 
 
 def predict(x: Tensor, method: str | Callable[..., Any] = "bms") -> Map:
-    """Where people may look on a photo, by a method without trained weights: a Map of raw values.
+    """Where people may look on a photo: a Map of raw values.
 
-    x: photos [B, 3, H, W] in 0..1, as `rg.image(path)` gives them. The Map is saliency and no probability of attention,
-    which only a density is. Raises MethodError for an unknown method, ImageError for other pictures.
+    x: photos [B, 3, H, W] in 0..1, as `rg.image(path)` gives them. method: "gaze-dinov2" gives a density (of sum 1),
+    trained on people's fixations; all others saliency without trained weights, which is no probability. Raises
+    MethodError for an unknown method, ImageError for other pictures.
 
     >>> import regard as rg
     >>> rg.gaze.predict(rg.image("sample:coffee"), "pft").grid
@@ -31,7 +32,7 @@ def predict(x: Tensor, method: str | Callable[..., Any] = "bms") -> Map:
 
     import torch
 
-    chosen = registry.find("gaze.predictors", method)
+    chosen = registry.find("gaze.predictors", method.replace("-", "_") if isinstance(method, str) else method)
     started = time.perf_counter()
     with torch.no_grad():
         made = chosen.function(x)

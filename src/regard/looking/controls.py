@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from torch import Tensor, nn
+
+from regard.subjects.controls import centre_gaussian
 
 MapOf = Callable[[nn.Module, Tensor], NDArray[np.float32]]  # model, x -> map [h, w]
 
@@ -31,7 +32,7 @@ def check(map_of: MapOf, values: NDArray[np.float32], model: nn.Module, twin: nn
     return Controls(
         mirror=rank_correlation(values, mirrored),
         shuffled=rank_correlation(values, map_of(twin, x)),
-        centre=rank_correlation(values, centre_gaussian(*values.shape)),
+        centre=rank_correlation(values, centre_gaussian(*values.shape).numpy()),
     )
 
 
@@ -42,12 +43,6 @@ def rank_correlation(a: NDArray[np.floating], b: NDArray[np.floating]) -> float 
     return float(spearmanr(a.ravel(), b.ravel()).statistic)
 
 
-def centre_gaussian(h: int, w: int) -> NDArray[np.float64]:
-    """A Gaussian at the centre with a quarter of each side as its width: where photographers put things."""
-    y, x = np.mgrid[:h, :w]
-    return np.exp(-0.5 * (((y - (h - 1) / 2) / (h / 4)) ** 2 + ((x - (w - 1) / 2) / (w / 4)) ** 2))
-
-
 def inside_outside(mask: NDArray[np.bool_], values: NDArray[np.float32]) -> tuple[float, float] | None:
     """Mean of a map over the cells of a mask, and over all others; None if there are no others, or none at all."""
     laid = torch.from_numpy(values)[None, None].float()
@@ -55,14 +50,3 @@ def inside_outside(mask: NDArray[np.bool_], values: NDArray[np.float32]) -> tupl
     if mask.all() or not mask.any():
         return None
     return float(on_mask[mask].mean()), float(on_mask[~mask].mean())
-
-
-def shuffled_twin(model: nn.Module, seed: int) -> nn.Module:
-    """A copy whose weights are permuted within each tensor: the same network and the same numbers, unlearnt."""
-    twin = copy.deepcopy(model)
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for weight in twin.parameters():
-            order = torch.randperm(weight.numel(), generator=generator).to(weight.device)
-            weight.copy_(weight.flatten()[order].view_as(weight))
-    return twin

@@ -31,6 +31,7 @@ from regard.registry import find
 from regard.results import Map, Parts
 from regard.subjects import run
 from regard.subjects.bank import Draw
+from regard.subjects.controls import shuffled_twin
 from regard.subjects.forward import Subject, untouched
 from regard.subjects.target import Goal
 
@@ -101,7 +102,7 @@ class Looker:
 
     @cached_property
     def twin(self) -> nn.Module:
-        return controls.shuffled_twin(self.model, self.settings.seed)
+        return shuffled_twin(self.model, self.settings.seed)
 
     @cached_property
     def focus(self) -> nn.Module:

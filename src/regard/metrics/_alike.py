@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from regard.subjects.controls import shuffle
+
 Measure = Literal["rank", "absolute rank", "ssim"]
 MEASURES = ("rank", "absolute rank", "ssim")
 
@@ -66,8 +68,5 @@ def randomised(
     for name in layers:
         if not cascade:
             twin = copy.deepcopy(model)
-        with torch.no_grad():
-            for weight in twin.get_submodule(name).parameters(recurse=False):
-                order = torch.randperm(weight.numel(), generator=generator).to(weight.device)
-                weight.copy_(weight.flatten()[order].view_as(weight))
+        shuffle(twin.get_submodule(name).parameters(recurse=False), generator)
         yield name, twin

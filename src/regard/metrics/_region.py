@@ -1,4 +1,4 @@
-"""What localisation metrics share: how much of each cell lies in a region, and what needs no map at all."""
+"""What localisation metrics share: how much of each cell lies in a region."""
 
 from __future__ import annotations
 
@@ -19,9 +19,3 @@ def share_inside(region: Bool[Tensor, "H W"], h: int, w: int) -> Float[Tensor, "
     if (count == 0).any():  # more cells than pixels
         return F.interpolate(region.double()[None, None], size=(h, w), mode="nearest-exact")[0, 0]
     return (inside / count).view(h, w)
-
-
-def centre(h: int, w: int) -> Float[Tensor, "h w"]:
-    """A Gaussian at the centre, a quarter of each side wide: where photographers put things."""
-    y, x = (torch.arange(n, dtype=torch.float64) - (n - 1) / 2 for n in (h, w))
-    return torch.exp(-0.5 * ((y[:, None] / (h / 4)) ** 2 + (x / (w / 4)) ** 2))

@@ -6,8 +6,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from regard.metrics._region import centre, share_inside
+from regard.metrics._region import share_inside
 from regard.registry import method
+from regard.subjects.controls import centre_gaussian
 from regard.subjects.values import ScoreValues, of_maps
 
 
@@ -38,7 +39,7 @@ def attention_iou(maps: Float[Tensor, "n h w"], region: Bool[Tensor, "H W"]) -> 
     True
     """
     inside = share_inside(region, *maps.shape[1:])[None]
-    middle = float(overlap(centre(*maps.shape[1:])[None], inside)[0])
+    middle = float(overlap(centre_gaussian(*maps.shape[1:])[None], inside)[0])
     return of_maps(overlap(maps, inside), f"a centre reaches {middle:.3f}", higher_is_better=True)
 
 

@@ -7,8 +7,9 @@ from typing import Literal
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from regard.metrics._region import centre, share_inside
+from regard.metrics._region import share_inside
 from regard.registry import method
+from regard.subjects.controls import centre_gaussian
 from regard.subjects.values import ScoreValues, of_maps
 
 
@@ -50,7 +51,7 @@ def energy_in_mask(
         total = mass.sum((-2, -1))
         return (mass * inside).sum((-2, -1)) / total.clamp_min(1e-300) * (total > 0)
 
-    middle = float(energy(centre(*maps.shape[1:])))
+    middle = float(energy(centre_gaussian(*maps.shape[1:])))
     told = (
         f"{sign} mass in a region of {float(region.double().mean()):.3f} of the picture; a centre reaches {middle:.3f}"
     )

@@ -7,8 +7,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from regard.errors import LayoutError
-from regard.metrics._region import centre, share_inside
+from regard.metrics._region import share_inside
 from regard.registry import method
+from regard.subjects.controls import centre_gaussian
 from regard.subjects.values import ScoreValues, of_maps
 
 
@@ -51,6 +52,6 @@ def iou_at_share(
         both = inside[top].sum(1)
         return both / (count + inside.sum() - both)
 
-    middle = float(overlap(centre(*maps.shape[1:])[None])[0])
+    middle = float(overlap(centre_gaussian(*maps.shape[1:])[None])[0])
     told = f"the highest {count} of {cells} cells; a centre reaches {middle:.3f}"
     return of_maps(torch.as_tensor(overlap(maps)), told, higher_is_better=True)

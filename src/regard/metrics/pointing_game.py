@@ -8,8 +8,8 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from regard.errors import LayoutError
-from regard.metrics._region import centre
 from regard.registry import method
+from regard.subjects.controls import centre_gaussian
 from regard.subjects.values import ScoreValues, of_maps
 
 
@@ -53,6 +53,6 @@ def pointing_game(maps: Float[Tensor, "n h w"], region: Bool[Tensor, "H W"], *, 
 
     told = (
         f"tolerance {tolerance:g} px; a random peak hits {float(near.double().mean()):.3f}, "
-        f"the centre {'hits' if hits(centre(h, w)[None])[0] else 'misses'}"
+        f"the centre {'hits' if hits(centre_gaussian(h, w)[None])[0] else 'misses'}"
     )
     return of_maps(hits(maps), told, higher_is_better=True)

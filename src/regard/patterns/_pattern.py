@@ -26,7 +26,7 @@ Rule = Callable[[Tensor, Tensor], Tensor]  # numbers of body queries [q, 1] and 
 BLOCK = 1 << 22  # pairs that are looked at in one piece
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(eq=False, repr=False)
 class Pattern:
     """Who may look at whom between the tokens of `queries` and of `keys`; `&` and `|` make others of it.
 
@@ -40,6 +40,12 @@ class Pattern:
     rule: Rule
     boxes: tuple[Box, ...] | None = None
     lead: tuple[int, ...] = field(default=())
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Set once, as in a frozen dataclass; of those torch.compile takes none as a constant of its graph."""
+        if name in self.__dict__:
+            raise AttributeError(f"a pattern does not change: {name} of {self}")
+        self.__dict__[name] = value
 
     def __repr__(self) -> str:
         return self.name

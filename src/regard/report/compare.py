@@ -14,6 +14,9 @@ from regard.report.pictures import figure_address
 from regard.results import Table, _short
 from regard.runs.comparison import Comparison
 
+COLOURS = (  # no grey: that is what random maps are drawn in
+    "#c2410c", "#1d4ed8", "#15803d", "#7e22ce", "#eab308", "#0e7490", "#be185d", "#4d7c0f", "#0f172a", "#4338ca",
+)  # fmt: skip
 CURVED = ("deletion", "insertion", "srg", "sensitivity_n")
 
 
@@ -37,6 +40,7 @@ def render(made: Comparison) -> str:
         groups=groups,
         intervals=[figure_address(intervals(made, metric)) for metric in made.plan.metrics],
         curves=[figure_address(curves(made, metric)) for metric in made.plan.metrics if metric in CURVED],
+        claims=cells(made.claims, ()),
         agreement=cells(made.agreement, ()),
         masked=cells(made.masked, ()),
         cost=cells(made.cost, made.plan.methods),
@@ -50,16 +54,20 @@ def cells(table: Table, methods: tuple[str, ...]) -> dict[str, Any]:
 
 
 def intervals(made: Comparison, metric: str) -> Figure:
-    """How far each method is over chance on each baseline, with the paired interval's mean and every picture."""
-    names, baselines = made.names[::-1], made.plan.baselines
+    """How far each method is over chance on each baseline: every picture, the mean and its BCa interval; the methods
+    by their mean on the first baseline, then the controls."""
+    baselines = made.plan.baselines
+    ranked = [row[2] for row in made.leaderboard.rows if row[:2] == (metric, baselines[0])]
+    names = sorted(ranked, key=lambda name: name not in made.plan.methods)[::-1]
     figure = Figure(figsize=(3.6 * len(baselines) + 1.6, 0.3 * len(names) + 1.0), layout="constrained")
     axes = np.atleast_1d(figure.subplots(1, len(baselines), sharey=True))
     for ax, baseline in zip(axes, baselines, strict=True):
         for at, name in enumerate(names):
-            found = made.scores(metric, baseline, name).values()
-            gaps = [(1 if o["direction"] == "higher" else -1) * (o["value"] - o["chance"]) for o in found]
+            gaps, interval = made.gains(metric, baseline, name)
             colour = "#c2410c" if name in made.plan.methods else "0.55"
             ax.plot(gaps, [at] * len(gaps), "|", color=colour, alpha=0.45, ms=7)
+            if interval:
+                ax.plot(interval, [at, at], "-", color=colour, lw=2.5)
             if gaps:
                 ax.plot(np.mean(gaps), at, "o", color=colour, ms=5)
         ax.axvline(0, color="0.3", lw=0.8)
@@ -73,18 +81,17 @@ def intervals(made: Comparison, metric: str) -> Figure:
 
 def curves(made: Comparison, metric: str) -> Figure:
     """Mean curves of the methods, the band between the quartiles of pictures for the first, and random maps."""
-    figure = Figure(figsize=(3.9 * len(made.plan.baselines), 3.0), layout="constrained")
+    figure = Figure(figsize=(3.9 * len(made.plan.baselines) + 1.8, 3.2), layout="constrained")
     axes = np.atleast_1d(figure.subplots(1, len(made.plan.baselines), sharey=True))
     for ax, baseline in zip(axes, made.plan.baselines, strict=True):
-        for name in (*made.plan.methods, "random"):
+        for at, name in enumerate((*made.plan.methods, "random")):
             found = [one["curve"] for one in made.scores(metric, baseline, name).values() if one["curve"]]
             if not found:
                 continue
             y = np.array([one[1] for one in found])
             x = np.array(found[0][0])
-            line = ax.plot(
-                x, y.mean(0), lw=1.6, label=name, **({"color": "0.5", "ls": "--"} if name == "random" else {})
-            )
+            style = {"color": "0.5", "ls": "--"} if name == "random" else {"color": COLOURS[at % len(COLOURS)]}
+            line = ax.plot(x, y.mean(0), lw=1.6, label=name, **style)
             if name in (made.plan.methods[0], "random"):
                 low, high = np.percentile(y, [25, 75], axis=0)
                 ax.fill_between(x, low, high, color=line[0].get_color(), alpha=0.15, lw=0)
@@ -93,5 +100,6 @@ def curves(made: Comparison, metric: str) -> Figure:
         ax.tick_params(labelsize=7)
         for side in ("top", "right"):
             ax.spines[side].set_visible(False)
-    axes[-1].legend(frameon=False, fontsize=7)
+    handles, labels = axes[-1].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right upper", frameon=False, fontsize=7)
     return figure

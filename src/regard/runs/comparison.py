@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import json
+import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
-from regard import files
+from regard import __version__, files
 from regard.results import Table, _plain
 from regard.runs.plan import Plan
 from regard.subjects.statistics import bca, half_width, holm, kendall, needed, paired
@@ -20,6 +21,10 @@ from regard.subjects.statistics import bca, half_width, holm, kendall, needed, p
 COLUMNS = (
     "metric", "baseline", "method", "n", "mean", "low", "high", "over chance", "effect", "p", "pictures needed",
 )  # fmt: skip
+CLAIMS = (
+    "metric", "baseline", "claim", "n", "difference", "low", "high", "effect", "p", "pictures needed",
+)  # fmt: skip
+RIVALS = ("random", "centre", "edges")
 LONG = ("picture", "metric", "baseline", "method", "value", "chance", "p", "direction")
 
 
@@ -73,6 +78,47 @@ class Comparison:
         rows = [(*row[:9], corrected.get(row[2]), row[10]) for row in rows]
         return sorted(rows, key=lambda row: -np.inf if row[7] is None else row[7], reverse=True)
 
+    @property
+    def claims(self) -> Table:
+        """What the best method of each metric and baseline can be said to beat: random places of numbers, a centre, the
+        edges of the picture, the runner-up and the first method of the plan. Paired difference by picture, positive
+        where the best is better, with BCa interval, effect size, Holm's p over the claims of that metric and baseline,
+        and how many pictures like these would put the interval's end at 0: fewer cannot carry the claim."""
+        rows: list[tuple[Any, ...]] = []
+        for metric in self.plan.metrics:
+            for baseline in self.plan.baselines:
+                rows += self._claimed(metric, baseline)
+        return Table(CLAIMS, tuple(rows), title="what the best method beats")
+
+    def _claimed(self, metric: str, baseline: str) -> list[tuple[Any, ...]]:
+        ranked = [row[2] for row in self._ranked(metric, baseline) if row[7] is not None]
+        methods = [name for name in ranked if name in self.plan.methods]
+        if not methods:
+            return []
+        best, rows = methods[0], []
+        ours = self.scores(metric, baseline, best)
+        for rival in dict.fromkeys((*methods[1:2], self.plan.methods[0], *RIVALS)):
+            theirs = self.scores(metric, baseline, rival)
+            both = [picture for picture in ours if picture in theirs]
+            if rival == best or len(both) < 2:
+                continue
+            sign = 1.0 if ours[both[0]]["direction"] == "higher" else -1.0
+            one, other = (np.array([sign * of[p]["value"] for p in both]) for of in (ours, theirs))
+            told = paired(one, other, seed=self.plan.seed)
+            needs = needed(float((one - other).std(ddof=1)), abs(told.difference)) if told.difference else None
+            rows.append((
+                metric, baseline, f"{best} over {rival}", len(both), told.difference, *told.interval, told.effect,
+                told.p, needs,
+            ))  # fmt: skip
+        corrected = holm([row[8] for row in rows])
+        return [(*row[:8], p, row[9]) for row, p in zip(rows, corrected, strict=True)]
+
+    def gains(self, metric: str, baseline: str, name: str) -> tuple[list[float], tuple[float, float] | None]:
+        """How far each picture's map is over chance, positive where it is better, and BCa's interval of the mean."""
+        found = self.scores(metric, baseline, name).values()
+        gaps = [(1 if one["direction"] == "higher" else -1) * (one["value"] - one["chance"]) for one in found]
+        return gaps, bca(gaps, seed=self.plan.seed) if len(gaps) > 1 else None
+
     def scores(self, metric: str, baseline: str, name: str) -> dict[str, Mapping[str, Any]]:
         """The scores of one method by picture."""
         return {
@@ -101,9 +147,10 @@ class Comparison:
 
     @property
     def masked(self) -> Table:
-        """How often the model keeps its choice with half of the cells gone: how far from home a baseline takes it."""
+        """How often the model keeps its choice with half of the cells gone: how far from home a baseline takes it. All
+        baselines are held side by side, also those that nothing was judged on: this is what to choose one by."""
         rows = []
-        for baseline in self.plan.baselines:
+        for baseline in dict.fromkeys(name for record in self.records.values() for name in record["masked"]):
             shares = [r["masked"][baseline] for r in self.records.values() if baseline in r["masked"]]
             width = half_width(shares) if len(shares) > 1 else None
             rows.append((baseline, float(np.mean(shares)) if shares else None, width))
@@ -122,16 +169,18 @@ class Comparison:
         return Table(("method", "forwards", "seconds", "failures", "first reason"), tuple(rows), title="cost")
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as plain data."""
-        tables = {name: getattr(self, name) for name in ("leaderboard", "agreement", "masked", "cost")}
+        """All of it as plain data, but for the seconds: a rerun on the same machine gives the same bytes."""
+        tables = {name: getattr(self, name) for name in ("leaderboard", "claims", "agreement", "masked")}
         plain: dict[str, Any] = _plain({
-            "model": self.model, "plan": asdict(self.plan), "failed": self.failed, "records": self.records,
+            "model": self.model, "plan": asdict(self.plan), "made with": made_with(), "failed": self.failed,
             **{name: {"columns": t.columns, "rows": t.rows} for name, t in tables.items()},
+            "records": {name: _timeless(record) for name, record in self.records.items()},
         })  # fmt: skip
         return plain
 
     def save(self, folder: Path) -> Path:
-        """comparison.json, leaderboard.csv, scores.csv (one row a score) and, with pyarrow, scores.parquet."""
+        """comparison.json; leaderboard, claims and scores (one row a score) as CSV and Parquet; cost, with seconds, as
+        CSV alone."""
         long = [
             (picture, metric, baseline, name, one["value"], one["chance"], one["p"], one["direction"])
             for metric in self.plan.metrics
@@ -139,13 +188,35 @@ class Comparison:
             for name in self.names
             for picture, one in self.scores(metric, baseline, name).items()
         ]
-        for file, columns, rows in (("leaderboard", COLUMNS, self.leaderboard.rows), ("scores", LONG, long)):
-            with files.whole(folder / f"{file}.csv") as draft, draft.open("w", newline="", encoding="utf-8") as out:
-                csv.writer(out).writerows([columns, *rows])
-        if importlib.util.find_spec("pyarrow"):
-            import pyarrow as pa
-            import pyarrow.parquet as pq
-
-            with files.whole(folder / "scores.parquet") as draft:
-                pq.write_table(pa.table(dict(zip(LONG, map(list, zip(*long, strict=True)), strict=True))), draft)
+        tables = {"leaderboard": self.leaderboard, "claims": self.claims, "scores": Table(LONG, tuple(long))}
+        for name, table in (tables | {"cost": self.cost}).items():
+            with files.whole(folder / f"{name}.csv") as draft, draft.open("w", newline="", encoding="utf-8") as out:
+                csv.writer(out).writerows([table.columns, *table.rows])
+        for name, table in tables.items():
+            _write_parquet(table, folder / f"{name}.parquet")
         return files.write_text(folder / "comparison.json", json.dumps(self.to_dict(), indent=1) + "\n")
+
+
+def made_with() -> dict[str, str]:
+    """What else than the plan decides the numbers."""
+    return {
+        "regard": __version__, "torch": torch.__version__, "numpy": np.__version__, "python": platform.python_version(),
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
+    }  # fmt: skip
+
+
+def _timeless(record: Mapping[str, Any]) -> dict[str, Any]:
+    maps = {n: {k: v for k, v in facts.items() if k != "seconds"} for n, facts in record["maps"].items()}
+    return {**record, "maps": maps}
+
+
+def _write_parquet(table: Table, path: Path) -> None:
+    """Columns with their types; a column of nothing at all is one of numbers."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = list(zip(*table.rows, strict=True)) or [() for _ in table.columns]
+    made = [pa.array(values) if any(v is not None for v in values) else pa.nulls(len(values), pa.float64())
+            for values in columns]  # fmt: skip
+    with files.whole(path) as draft:
+        pq.write_table(pa.table(dict(zip(table.columns, made, strict=True))), draft)

@@ -7,15 +7,17 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from regard.looking.controls import centre_gaussian
+from regard.subjects.controls import centre_gaussian
+
+STREAM = 0x5EED  # xored into the seed: the null of the random map, drawn from the seed itself, must not go with it
 
 
 def plain_controls(x: Float[Tensor, "1 c H W"], h: int, w: int, seed: int) -> dict[str, Float[Tensor, "h w"]]:
     """random: normal numbers. centre: a Gaussian. edges: how steep the picture is, by Sobel's filter."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed ^ STREAM)
     return {
         "random": torch.randn(h, w, generator=generator, dtype=torch.float64),
-        "centre": torch.from_numpy(centre_gaussian(h, w)),
+        "centre": centre_gaussian(h, w),
         "edges": F.adaptive_avg_pool2d(edges(x)[None], (h, w))[0, 0],
     }
 

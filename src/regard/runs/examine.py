@@ -11,14 +11,14 @@ from torch.nn import functional as F
 
 from regard.errors import RegardError
 from regard.layout import Grid
-from regard.looking.controls import shuffled_twin
 from regard.registry import find
 from regard.results import Map
 from regard.runs.controls import plain_controls
 from regard.runs.plan import Plan
 from regard.subjects import run
 from regard.subjects.bank import BATCH, Draw, compose, make_bank
-from regard.subjects.baseline import baseline_picture
+from regard.subjects.baseline import BASELINES, baseline_picture
+from regard.subjects.controls import shuffled_twin
 from regard.subjects.degenerate import why_degenerate
 from regard.subjects.designs import fixed
 from regard.subjects.evidence import Evidence, cells_like
@@ -34,38 +34,40 @@ def examine(on: Subject, plan: Plan) -> dict[str, Any]:
     """Everything about one picture: target, maps (forwards, seconds or failure), scores, masked accuracy."""
     forward = Forward(on, None)
     target = forward.target.index[0]
+    seed = plan.seed_for(on.x)
     height, width = on.x.shape[-2:]
     shorter = min(height, width)
     grid = Grid(round(plan.cells * height / shorter), round(plan.cells * width / shorter))
-    maps, facts = _maps(on, plan, grid, target, forward)
-    scores = {b: _scores(on, plan, maps, target, b) for b in plan.baselines}
+    maps, facts = _maps(on, plan.methods, grid, target, forward, seed)
+    scores = {b: _scores(on, plan, maps, target, b, seed) for b in plan.baselines}
     return {
         "target": forward.target.label,
         "index": target,
         "probability": forward.whole,
+        "seed": seed,
         "grid": [grid.h, grid.w],
         "maps": facts,
         "values": {name: [[round(float(v), 9) for v in row] for row in one] for name, one in maps.items()},
         "scores": scores,
-        "masked": {b: _masked(on, grid, target, b, plan.seed) for b in plan.baselines if b != "drop"},
+        "masked": {b: _masked(on, grid, target, b, seed) for b in BASELINES},
     }
 
 
 def _maps(
-    on: Subject, plan: Plan, grid: Grid, target: int, forward: Forward
+    on: Subject, methods: tuple[str, ...], grid: Grid, target: int, forward: Forward, seed: int
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Maps of methods and controls on one grid, and what each took or why it failed."""
-    first = plan.methods[0]
+    first = methods[0]
     other = int(forward.logits[0].argsort(descending=True)[1])
-    twin = Subject(shuffled_twin(on.model, plan.seed), on.x, on.mechanisms, on.classes, on.span)
-    made: dict[str, tuple[Subject, str, int]] = {name: (on, name, target) for name in plan.methods}
+    twin = Subject(shuffled_twin(on.model, seed), on.x, on.mechanisms, on.classes, on.span)
+    made: dict[str, tuple[Subject, str, int]] = {name: (on, name, target) for name in methods}
     made |= {f"{first}: other class": (on, first, other), f"{first}: randomised model": (twin, first, target)}
     maps: dict[str, Tensor] = {}
     facts: dict[str, Any] = {}
     for name, (subject, method, goal) in made.items():
         start = time.perf_counter()
         try:
-            heat = run.explain(find("explainers", method), subject, target=goal, seed=plan.seed)
+            heat = run.explain(find("explainers", method), subject, target=goal, seed=seed)
             laid = F.adaptive_avg_pool2d(torch.from_numpy(heat.values)[None].double(), (grid.h, grid.w))[0, 0]
             if reason := why_degenerate(laid.numpy()):
                 facts[name] = {"warning": reason}
@@ -79,24 +81,24 @@ def _maps(
         facts[name] = facts.get(name, {}) | {"forwards": heat.forwards, "seconds": time.perf_counter() - start}
     if first in maps:
         maps[f"{first}: inverted"] = -maps[first]
-    maps |= plain_controls(on.x, grid.h, grid.w, plan.seed)
+    maps |= plain_controls(on.x, grid.h, grid.w, seed)
     return maps, facts
 
 
-def _scores(on: Subject, plan: Plan, maps: dict[str, Tensor], target: int, baseline: str) -> dict[str, Any]:
+def _scores(on: Subject, plan: Plan, maps: dict[str, Tensor], target: int, baseline: str, seed: int) -> dict[str, Any]:
     """Scores of all maps by metric, over one order bank and one mask bank."""
     chosen = {name: find("metrics", name) for name in plan.metrics}
     asked = {subject for one in chosen.values() for subject in one.card.subjects}
-    draw = Draw(plan.orders, plan.steps, baseline, plan.seed)
+    draw = Draw(plan.orders, plan.steps, baseline, seed)
     any_map = next(iter(maps.values()))
     grid = Grid(*any_map.shape)
     banks: dict[str, Any] = {}
     if "bank" in asked:
-        banks["given_bank"] = make_bank(Forward(on, target), on.x, grid, draw)
+        banks["given_bank"] = make_bank(Forward(on, target), on.x, grid, draw, span=on.span)
     if "masks" in asked:
         cells = cells_like(on.x, grid)
         banks["given_masks"] = make_masks(
-            Scorer(on, target), cells, MaskDraw(groups=min(10, cells.count), baseline=baseline, seed=plan.seed)  # type: ignore[arg-type]
+            Scorer(on, target), cells, MaskDraw(groups=min(10, cells.count), baseline=baseline, seed=seed)  # type: ignore[arg-type]
         )  # fmt: skip
     found: dict[str, Any] = {name: {} for name in chosen}
     for name, values in maps.items():

@@ -206,7 +206,8 @@ def cost(cuts: tuple[Cut, Cut, Cut], lead: int) -> float:
 # Views that are copied between the picture's layout and that of tiles.
 
 
-def runs(places: Sequence[int], apart: int = 0) -> list[tuple[int, int, int, int]]:
+@functools.lru_cache(256)
+def runs(places: tuple[int, ...], apart: int = 0) -> tuple[tuple[int, int, int, int], ...]:
     """Places as runs of equal steps of at least `apart`: (number of the first, how many, its place, step)."""
     found: list[tuple[int, int, int, int]] = []
     for at, place in enumerate(places):
@@ -217,11 +218,11 @@ def runs(places: Sequence[int], apart: int = 0) -> list[tuple[int, int, int, int
                 found[-1] = (first, count + 1, start, move)
                 continue
         found.append((at, 1, place, 0))
-    return found
+    return tuple(found)
 
 
 def spread(
-    x: Tensor, tiles: Tensor, cuts: Sequence[tuple[Sequence[int], int]], *, apart: bool
+    x: Tensor, tiles: Tensor, cuts: Sequence[tuple[tuple[int, ...], int]], *, apart: bool
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Pairs of views that hold the same tokens, of x `[M, n0, n1, n2, D]` and of tiles `[M, c1, c2, n0, s1, s2, D]`.
 

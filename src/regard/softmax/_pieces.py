@@ -3,7 +3,8 @@
 Backward needs nothing but q, k, v, the merged output and its log sum exp: with these two in the place of a piece's own,
 the kernel's backward of a piece gives just the piece's share of the whole gradient,
 
-    P = exp(S - lse)    delta = sum_d dO O    dS = P (dO V^T - delta)    dQ = s dS K    dK = s dS^T Q    dV = P^T dO.
+    P = exp(S - lse)    delta = sum_d dO O - d lse    dS = P (dO V^T - delta)
+    dQ = s dS K         dK = s dS^T Q                 dV = P^T dO.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from regard.softmax._problem import Problem
 from regard.softmax.merge import merge
 
 Grads = tuple[Tensor, Tensor, Tensor]
+Operands = tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None, Tensor | None]
 
 
 @runtime_checkable
@@ -29,9 +31,6 @@ class Piece(Protocol):
 
     @property
     def queries(self) -> slice: ...
-
-    @property
-    def of_extra(self) -> bool: ...
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Output and log sum exp of the slice."""
@@ -68,7 +67,6 @@ class Block:
     keys: slice
     scale: float
     added: Callable[[], Tensor] | None = None
-    of_extra: bool = False
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         added = None if self.added is None else self.added()
@@ -94,62 +92,91 @@ def _per_head(x: Tensor, heads: int) -> Tensor:
 
 def attend_pieces(problem: Problem, pieces: Sequence[Piece]) -> tuple[Tensor, Tensor]:
     """All pieces, merged with each other, with extra keys and with the sink."""
-    p = problem
+    check(problem)
+    out, lse = _Pieces.apply(pieces, problem.scale, *operands(problem))
+    return out[..., : problem.v.shape[-1]], lse
+
+
+def check(p: Problem) -> None:
+    """What the fused kernel can do at all."""
     if p.q.device.type != "cpu":
         raise CallError(f"this implementation is for CPUs, q is on {p.q.device}", hint="impl='composite'")
     wrong = [x for x in (p.bias, p.table) if x is not None and x.requires_grad and torch.is_grad_enabled()]
     if wrong:
         raise CallError("the bias needs a gradient, which the fused kernel does not give", hint="impl='composite'")
-    if p.extra is not None and p.extra[0].shape[2]:
-        pieces = [*pieces, Block(slice(None), slice(None), p.scale, of_extra=True)]
+
+
+def operands(p: Problem) -> Operands:
+    """q, k, v, extra keys and values, all of one width, and the sink."""
     width = max(p.q.shape[-1], p.v.shape[-1])
-    k, v = p.extra if p.extra is not None else (None, None)
-    operands = [None if x is None else F.pad(x, (0, width - x.shape[-1])) if x.shape[-1] < width else x
-                for x in (p.q, p.k, p.v, k, v)]  # fmt: skip
-    out, lse = _Pieces.apply(pieces, *operands, p.sink)
-    return out[..., : p.v.shape[-1]], lse
+    more_k, more_v = p.extra if p.extra is not None and p.extra[0].shape[2] else (None, None)
+    wide = [None if x is None else _wider(x, width) for x in (p.q, p.k, p.v, more_k, more_v)]
+    return *wide, p.sink  # type: ignore[return-value]
+
+
+def _wider(x: Tensor, width: int) -> Tensor:
+    return F.pad(x, (0, width - x.shape[-1])) if x.shape[-1] < width else x
+
+
+def forward(pieces: Sequence[Piece], scale: float, given: Operands) -> tuple[Tensor, Tensor]:
+    """Output and log sum exp of all."""
+    q, k, v, more_k, more_v, sink = given
+    parts = [(piece.queries, piece.forward(q, k, v)) for piece in pieces]
+    if more_k is not None and more_v is not None:
+        everyone = Block(slice(None), slice(None), scale)
+        parts.append((everyone.queries, everyone.forward(q, more_k, more_v)))
+    out, lse = _joined(q, parts)
+    if sink is not None:
+        out, lse = merge(out, lse, torch.zeros_like(out), sink.to(lse.dtype)[:, None].expand_as(lse))
+    return out, lse
+
+
+def backward(
+    pieces: Sequence[Piece], scale: float, given: Operands, out: Tensor, lse: Tensor, grad: Tensor,
+    grad_lse: Tensor | None,
+) -> list[Tensor | None]:  # fmt: skip
+    """Gradients of all operands, from those of the output and of the log sum exp.
+
+    The latter enters as dS = P (dP - (delta - d lse)). The kernel makes delta from the output that it is given: one
+    more column, of ones there, of -d lse in the output's gradient and of zeros in q, k and v, takes d lse off.
+    """
+    q, k, v, more_k, more_v, sink = given
+    weight = None if sink is None else (sink[:, None] - lse).exp()
+    lse = lse.masked_fill(lse == float("-inf"), 0.0)  # of queries without keys, whose logits are all -inf
+    width = q.shape[-1]
+    if grad_lse is not None:
+        q, k, v, more_k, more_v = (None if x is None else _wider(x, width + 1) for x in (q, k, v, more_k, more_v))  # type: ignore[assignment]
+        out = F.pad(out, (0, 1), value=1.0)
+        grad = torch.cat([grad, -grad_lse[..., None].to(grad.dtype)], -1)
+    made = [None if x is None else torch.zeros(x.shape, dtype=x.dtype) for x in (q, k, v, more_k, more_v)]
+    for piece in pieces:
+        part = piece.queries
+        piece.backward((q, k, v, out[:, :, part], lse[:, :, part]), grad[:, :, part], (made[0], made[1], made[2]))  # type: ignore[arg-type]
+    if more_k is not None and more_v is not None:
+        everyone = Block(slice(None), slice(None), scale)
+        everyone.backward((q, more_k, more_v, out, lse), grad, (made[0], made[3], made[4]))  # type: ignore[arg-type]
+    d_sink = None if weight is None else -(weight * (grad * out).sum(-1)).sum((0, 2)).to(q.dtype)
+    return [*(None if x is None else x[..., :width] for x in made), d_sink]
 
 
 class _Pieces(torch.autograd.Function):
     """The pieces as one function: nothing but operands, output and log sum exp is kept for backward."""
 
     @staticmethod
-    def forward(
-        ctx: Any, pieces: Sequence[Piece], q: Tensor, k: Tensor, v: Tensor, more_k: Tensor | None,
-        more_v: Tensor | None, sink: Tensor | None,
-    ) -> tuple[Tensor, Tensor]:  # fmt: skip
-        exact = torch.promote_types(q.dtype, torch.float32)
-        parts: list[tuple[slice, tuple[Tensor, Tensor]]] = []
-        for piece in pieces:
-            part = piece.forward(q, more_k, more_v) if piece.of_extra else piece.forward(q, k, v)  # type: ignore[arg-type]
-            parts.append((piece.queries, part))
-        out, lse = _joined(q, parts)
-        if sink is not None:
-            out, lse = merge(out, lse, torch.zeros_like(out), sink.to(exact)[:, None].expand_as(lse))
-        ctx.save_for_backward(q, k, v, more_k, more_v, sink, out, lse)
-        ctx.pieces = pieces
-        ctx.mark_non_differentiable(lse)
+    def forward(ctx: Any, pieces: Sequence[Piece], scale: float, *given: Tensor | None) -> tuple[Tensor, Tensor]:
+        out, lse = forward(pieces, scale, given)  # type: ignore[arg-type]
+        ctx.save_for_backward(*given, out, lse)
+        ctx.pieces, ctx.scale = pieces, scale
+        ctx.set_materialize_grads(False)
         return out, lse
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad: Tensor | None, grad_lse: Tensor | None) -> tuple[Tensor | None, ...]:
         if torch.is_grad_enabled():  # create_graph=True: torch would leave the second derivative out, in silence
             raise CallError("the fused kernel has no second derivative", hint="impl='composite'")
-        q, k, v, more_k, more_v, sink, out, lse = ctx.saved_tensors
-        into = tuple(torch.zeros(x.shape, dtype=x.dtype) for x in (q, k, v))
-        more = (into[0], *(None if x is None else torch.zeros(x.shape, dtype=x.dtype) for x in (more_k, more_v)))
-        d_sink = None
-        if sink is not None:
-            weight = (sink[:, None] - lse).exp()
-            d_sink = -(weight * (grad * out).sum(-1)).sum((0, 2))
-        lse = lse.masked_fill(lse == float("-inf"), 0.0)  # of queries without keys, whose logits are all -inf
-        for piece in ctx.pieces:
-            part = piece.queries
-            saved = (q, more_k, more_v) if piece.of_extra else (q, k, v)
-            piece.backward(
-                (*saved, out[:, :, part], lse[:, :, part]), grad[:, :, part], more if piece.of_extra else into
-            )
-        return None, *into, *more[1:], d_sink
+        *given, out, lse = ctx.saved_tensors
+        grad = torch.zeros_like(out) if grad is None else grad
+        return None, None, *backward(ctx.pieces, ctx.scale, tuple(given), out, lse, grad, grad_lse)
 
 
 def _joined(q: Tensor, parts: list[tuple[slice, tuple[Tensor, Tensor]]]) -> tuple[Tensor, Tensor]:

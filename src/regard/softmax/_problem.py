@@ -10,6 +10,7 @@ from torch import Tensor
 
 from regard.errors import CallError, LayoutError
 from regard.patterns._pattern import Pattern
+from regard.softmax._tracing import constant, outside
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,9 @@ class Problem:
         """All that is added to scale q k^T for query rows start .. stop - 1, pairs that are not seen at -inf."""
         space, q = self.pattern.queries, self.q
         stop = min(stop, space.tokens)
-        seen = self.pattern.rows(start, stop, q.device)
+        with outside():
+            rows = self.pattern.rows(start, stop, q.device)
+        seen = constant(rows)
         added = torch.zeros(seen.shape, dtype=q.dtype, device=q.device).masked_fill_(~seen, float("-inf"))
         if added.ndim == 2:
             added = added[None, None]
@@ -91,9 +94,11 @@ class Problem:
             full = self.bias.expand(*self.q.shape[:3], self.k.shape[2])
             added = added + full[:, :, start:stop]
         if self.table is not None:
-            query = torch.arange(start, stop, device=q.device)[:, None] - space.prefix
-            key = torch.arange(self.pattern.keys.body, device=q.device)[None]
-            body = self.table.flatten(1)[:, self.offsets(query.clamp_min(0), key)] * (query >= 0)
+            with outside():
+                query = torch.arange(start, stop, device=q.device)[:, None] - space.prefix
+                key = torch.arange(self.pattern.keys.body, device=q.device)[None]
+                at, there = self.offsets(query.clamp_min(0), key), query >= 0
+            body = self.table.flatten(1)[:, constant(at)] * constant(there)
             added = added + torch.nn.functional.pad(body, (self.pattern.keys.prefix, 0))[None]
         return added
 

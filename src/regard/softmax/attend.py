@@ -4,27 +4,36 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map
 
-from regard.errors import DegenerateError, LayoutError, MethodError
+from regard.errors import CallError, DegenerateError, LayoutError, MethodError
 from regard.patterns._pattern import Pattern
 from regard.patterns.dense import dense as every_pair
+from regard.softmax import _ops
 from regard.softmax._geometry import cost, geometries
 from regard.softmax._problem import Bias, Problem, problem
+from regard.softmax._tracing import outside, transformed
 from regard.softmax.composite import composite
 from regard.softmax.dense import dense, everything
+from regard.softmax.flex import flex
+from regard.softmax.natten import natten
 from regard.softmax.reference import reference
 from regard.softmax.tiled import tiled
+from regard.softmax.triton import triton
 
-Impl = Literal["auto", "reference", "composite", "tiled", "dense"]
+Impl = Literal["auto", "reference", "composite", "tiled", "dense", "flex", "triton", "natten"]
 
-IMPLS: Mapping[str, Callable[[Problem], tuple[Tensor, Tensor]]] = {
+IMPLS: Mapping[str, Callable[[Problem], tuple[Tensor, Tensor | None]]] = {
     "reference": reference, "composite": composite, "tiled": tiled, "dense": dense,
+    "flex": flex, "triton": triton, "natten": natten,
 }  # fmt: skip
+PLAIN = ("composite", "reference")  # made of torch's own ops
 DEARER = 1.25  # what a pair costs in a tile, over one in a long row with a mask: measured on a CPU
 
 
@@ -32,13 +41,20 @@ DEARER = 1.25  # what a pair costs in a tile, over one in a long row with a mask
 class Attended:
     """out `[B, H, Q, Dv]`, lse `[B, H, Q]`: log sum exp of the logits that were seen; impl: which made it, and why.
 
-    A query that sees nothing has zeros and -inf. lse has a gradient from `reference` and `composite` only.
+    A query that sees nothing has zeros and -inf. Reading lse raises CallError where the implementation has none
+    (`flex` on a CPU).
     """
 
     out: Tensor
-    lse: Tensor
+    _lse: Tensor | None
     impl: str
     why: str
+
+    @property
+    def lse(self) -> Tensor:
+        if self._lse is None:
+            raise CallError(f"{self.impl} gives no log sum exp on {self.out.device}", hint="impl='tiled' or 'dense'")
+        return self._lse
 
     def __repr__(self) -> str:
         return f"Attended({list(self.out.shape)}, {self.impl}: {self.why})"
@@ -53,26 +69,60 @@ def attend(
     for name, x in (("q", q), ("k", k)):
         if x.ndim != 4:
             raise LayoutError(f"{name} {list(x.shape)}", hint="[B, H, N, D]")
+    given = q, k, v, pattern, bias, scale, mask, extra_kv, sink, impl
+    if torch.compiler.is_compiling():
+        from regard.softmax._trace import traced
+
+        return traced(*given)
+    made = computed(*given)
+    if not transformed() and _has_nan(made.out.detach()):
+        _blame(q, k, v, extra_kv, sink, bias)
+    return made
+
+
+def _has_nan(out: Tensor) -> bool:
+    """One sum tells of most tensors that there is none; a sum may also be without meaning where no entry is."""
+    return not math.isfinite(float(out.sum())) and bool(out.isnan().any())
+
+
+def computed(
+    q: Tensor, k: Tensor, v: Tensor, pattern: Pattern | None, bias: Bias | None, scale: float | None,
+    mask: Tensor | None, extra: tuple[Tensor, Tensor] | None, sink: Tensor | None, impl: str, *, as_op: bool = False,
+) -> Attended:  # fmt: skip
+    """Everything but the look at the numbers, for which a graph would have to stop; as_op: for a graph."""
     if impl != "auto" and impl not in IMPLS:
         raise MethodError.unknown("implementation", impl, IMPLS, see=f"one of auto, {', '.join(IMPLS)}")
-    pattern = every_pair(q.shape[2], k.shape[2]) if pattern is None else pattern
-    p = problem(q, k, v, pattern, bias, scale, mask, extra_kv, sink)
-    chosen, why = cheapest(p) if impl == "auto" else (impl, "as asked")
-    out, lse = IMPLS[chosen](p)
-    if bool(out.detach().isnan().any()):
-        _blame(q, k, v, extra_kv, sink, bias)
+    device = q.device.type
+    cast = torch.is_autocast_enabled(device)
+    if cast:
+        dtype = torch.get_autocast_dtype(device)
+        q, k, v, extra, sink = tree_map(lambda x: _lower(x, dtype), (q, k, v, extra, sink))
+    with torch.autocast(device, enabled=False) if cast else nullcontext():
+        pattern = every_pair(int(q.shape[2]), int(k.shape[2])) if pattern is None else pattern
+        p = problem(q, k, v, pattern, bias, scale, mask, extra, sink)
+        chosen, why = cheapest(p) if impl == "auto" else (impl, "as asked")
+        for there, name, able in ((transformed(), "func", PLAIN), (as_op, "compile", (*PLAIN, *_ops.PIECES))):
+            if there and chosen not in able:
+                raise CallError(f"torch.{name} cannot look into {chosen}", hint=f"one of {', '.join(able)}")
+        out, lse = _ops.call(chosen, p) if as_op and chosen in _ops.PIECES else IMPLS[chosen](p)
     return Attended(out, lse, chosen, why)
+
+
+def _lower(x: Tensor | None, dtype: torch.dtype) -> Tensor | None:
+    return x if x is None or x.dtype == torch.float64 else x.to(dtype)
 
 
 def cheapest(p: Problem) -> tuple[str, str]:
     """The rule of impl="auto", and its reason.
 
-    Away from CPUs, and where a bias needs a gradient: composite. Without intervals, or with a bias of single pairs:
-    dense. Otherwise what costs less: the pairs that tiles hold, with what queries, keys and ops cost beside, times
-    1.25, or all pairs.
+    Away from CPUs, where a bias needs a gradient, and inside torch.func: composite. Without intervals, or with a bias
+    of single pairs: dense. Otherwise what costs less: the pairs that tiles hold, with what queries, keys and ops cost
+    beside, times 1.25, or all pairs.
     """
     if p.q.device.type != "cpu":
         return "composite", f"the others are for CPUs, q is on {p.q.device}"
+    if transformed():
+        return "composite", "torch.func cannot look into the others"
     if any(x is not None and x.requires_grad for x in (p.bias, p.table)) and torch.is_grad_enabled():
         return "composite", "the bias needs a gradient"
     if p.pattern.boxes is None:
@@ -88,11 +138,12 @@ def cheapest(p: Problem) -> tuple[str, str]:
 
 def tiled_cost(p: Problem) -> float:
     """Cost of `tiled` for a head, in pairs."""
-    lead = p.q.shape[0] * p.q.shape[1]
+    lead = int(p.q.shape[0] * p.q.shape[1])
     total = 0.0
-    for box in p.pattern.boxes or ():
-        for chosen, geometry in geometries(box, lead):
-            total += cost(geometry.cuts, lead) * math.prod(map(len, chosen))
+    with outside():
+        for box in p.pattern.boxes or ():
+            for chosen, geometry in geometries(box, lead):
+                total += cost(geometry.cuts, lead) * math.prod(map(len, chosen))
     return total
 
 

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from regard.patterns._axis import Box
+from regard.softmax._assembly import assembled
 from regard.softmax._geometry import Cut, geometries, three
 from regard.softmax._problem import Problem
-from regard.softmax.merge import merge
+from regard.softmax._tracing import constant, outside
 from regard.softmax.reference import weigh
-
-PAIRS = 1 << 24  # logits of a block of rows, where there are no intervals
 
 
 def composite(problem: Problem) -> tuple[Tensor, Tensor]:
@@ -26,95 +26,68 @@ def composite(problem: Problem) -> tuple[Tensor, Tensor]:
     if problem.q.dtype.itemsize < 4:
         out, lse = composite(problem.to(torch.float32))
         return out.to(problem.q.dtype), lse
-    p = problem
-    k, v = (x.repeat_interleave(p.groups, 1) for x in (p.k, p.v))
-    prefix = p.pattern.queries.prefix
-    if p.pattern.boxes is None:
-        step = max(1, PAIRS // (p.q.shape[0] * p.q.shape[1] * k.shape[2]))
-        out, lse = _rows(p, k, v, range(0, p.q.shape[2], step))
-    else:
-        out, lse = _before(p, k, v)
-        for box in p.pattern.boxes:
-            out, lse = merge(out, lse, *_box(p, k, v, box))
-        if prefix:
-            first, first_lse = _rows(p, k, v, range(0, prefix, prefix))
-            out, lse = torch.cat([first, out], 2), torch.cat([first_lse, lse], 2)
-    if p.extra is not None:
-        more, values = (x.repeat_interleave(p.groups, 1) for x in p.extra)
-        if more.shape[2]:
-            part = weigh(p.scale * (p.q @ more.mT), values)
-            out, lse = merge(out, lse, *part)
-    if p.sink is not None:
-        out, lse = merge(out, lse, torch.zeros_like(out), p.sink[:, None].expand_as(lse))
-    return out, lse
+    return assembled(problem, _box)
 
 
-def _rows(p: Problem, k: Tensor, v: Tensor, starts: range) -> tuple[Tensor, Tensor]:
-    """Whole rows, a block at a time."""
-    made = []
-    for start in starts:
-        stop = min(start + starts.step, p.q.shape[2])
-        made.append(weigh(p.scale * (p.q[:, :, start:stop] @ k.mT) + p.logits(start, stop), v))
-    outs, lses = zip(*made, strict=True)
-    return torch.cat(outs, 2), torch.cat(lses, 2)
-
-
-def _before(p: Problem, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-    """The body's attention to prefix keys; without any, to nothing."""
-    first, before = p.pattern.queries.prefix, p.pattern.keys.prefix
-    q = p.q[:, :, first:]
-    if not before:
-        return q.new_zeros(*q.shape[:3], v.shape[3]), q.new_full(q.shape[:3], float("-inf"))
-    logits = p.scale * (q @ k[:, :, :before].mT)
-    if p.bias is not None:
-        logits = logits + p.bias.expand(*p.q.shape[:3], k.shape[2])[:, :, first:, :before]
-    if p.keep is not None:
-        logits = logits.masked_fill(~p.keep[:, None, None, :before], float("-inf"))
-    return weigh(logits, v[:, :, :before])
-
-
-def _box(p: Problem, k: Tensor, v: Tensor, box: Box) -> tuple[Tensor, Tensor]:
+def _box(p: Problem, box: Box) -> tuple[Tensor, Tensor]:
     """The body's attention to the keys of a box: each tile by itself, then every query from a tile that holds it."""
-    prefix, before = p.pattern.queries.prefix, p.pattern.keys.prefix
-    outs, lses, held = [], [], []
-    for query, key, seen in _tiles(box, p.q.shape[0] * p.q.shape[1], p.q.device):
-        logits = p.scale * (p.q[:, :, query + prefix] @ k[:, :, key + before].mT)
+    k, v = (x.repeat_interleave(p.groups, 1) for x in (p.k, p.v))
+    with outside():  # where torch traces, what is kept must be real, and a graph takes numbers as they are
+        tiles = [*_tiles(p, box)]
+        owner = _owner(p, [tile.query for tile in tiles])
+    outs, lses = [], []
+    for query, key, seen, places in (_Tile(*map(constant, tile)) for tile in tiles):
+        logits = p.scale * (p.q[:, :, query] @ k[:, :, key].mT)
         if p.bias is not None:
             full = p.bias.expand(*p.q.shape[:3], k.shape[2])
-            logits = logits + full[:, :, (query + prefix)[..., None], (key + before)[..., None, :]]
+            logits = logits + full[:, :, query[..., None], key[..., None, :]]
         if p.table is not None:
-            logits = logits + p.table.flatten(1)[:, p.offsets(query[..., None], key[..., None, :])]
+            logits = logits + p.table.flatten(1)[:, places]
         if p.keep is not None:
-            seen = seen & p.keep[:, key + before][:, None, :, None]
-        out, lse = weigh(logits.masked_fill(~seen, float("-inf")), v[:, :, key + before])
+            seen = seen & p.keep[:, key][:, None, :, None]
+        out, lse = weigh(logits.masked_fill(~seen, float("-inf")), v[:, :, key])
         outs.append(out.flatten(2, 3))
         lses.append(lse.flatten(2, 3))
-        held.append(query.flatten())
-    body = p.pattern.queries.body
     nowhere = p.q.new_zeros(*p.q.shape[:2], 1, v.shape[3])
     every, every_lse = torch.cat([*outs, nowhere], 2), torch.cat([*lses, nowhere[..., 0] + float("-inf")], 2)
-    owner = torch.full((body,), every.shape[2] - 1, device=p.q.device)
-    if held:
-        numbers = torch.cat(held)
-        owner[numbers] = torch.arange(len(numbers), device=p.q.device)
+    owner = constant(owner)
     return every[:, :, owner], every_lse[:, :, owner]
 
 
-def _tiles(box: Box, lead: int, device: torch.device) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Numbers of queries `[tiles, T]` and keys `[tiles, K]`, and which of these pairs are seen, for each tile row."""
-    axes = three(box)
-    for chosen, geometry in geometries(box, lead):
+class _Tile(NamedTuple):
+    """Numbers of queries `[tiles, T]` and keys `[tiles, K]`, which pairs are seen, their places in the table."""
+
+    query: Tensor
+    key: Tensor
+    seen: Tensor
+    places: Tensor
+
+
+def _owner(p: Problem, held: list[Tensor]) -> Tensor:
+    """Where each query of the body stands among those of all tiles; those of none, after the last."""
+    prefix, count = p.pattern.queries.prefix, sum(x.numel() for x in held)
+    owner = torch.full((p.pattern.queries.body,), count, device=p.q.device)
+    if held:
+        owner[torch.cat([x.flatten() for x in held]) - prefix] = torch.arange(count, device=p.q.device)
+    return owner
+
+
+def _tiles(p: Problem, box: Box) -> Iterator[_Tile]:
+    """One for each tile row."""
+    axes, device = three(box), p.q.device
+    for chosen, geometry in geometries(box, int(p.q.shape[0] * p.q.shape[1])):
         for residue in itertools.product(*chosen):
             for row, span in enumerate(geometry.cuts[0].span):
                 if not span:
                     continue
                 rows = [[row], *(range(len(cut.first)) for cut in geometry.cuts[1:])]
-                query = _numbers(geometry.cuts, rows, residue, [a.queries for a in axes], keys=False)
-                key = _numbers(geometry.cuts, rows, residue, [a.keys for a in axes], keys=True)
+                query = _numbers(geometry.cuts, rows, residue, [a.queries for a in axes], keys=False).to(device)
+                key = _numbers(geometry.cuts, rows, residue, [a.keys for a in axes], keys=True).to(device)
                 mask, _ = geometry.mask(row, torch.empty(0))
                 whole = torch.ones(len(query), query.shape[1], key.shape[1], dtype=torch.bool)
-                seen = whole if mask is None else mask.flatten(0, 1) == 0
-                yield query.to(device), key.to(device), seen.to(device)
+                seen = (whole if mask is None else mask.flatten(0, 1) == 0).to(device)
+                places = query if p.table is None else p.offsets(query[..., None], key[..., None, :])
+                yield _Tile(query + p.pattern.queries.prefix, key + p.pattern.keys.prefix, seen, places)
 
 
 def _numbers(

@@ -15,20 +15,24 @@ PAIRS = 1 << 22  # numbers of a mask that are held at a time
 def dense(problem: Problem) -> tuple[Tensor, Tensor]:
     """Attention by the fused kernel over all pairs; masks are made a block of rows at a time, and again for backward.
 
-    The log sum exp has no gradient. Raises CallError for a bias that needs a gradient, and away from CPUs.
+    Raises CallError for a bias that needs a gradient, and away from CPUs.
     """
+    return attend_pieces(problem, pieces_of(problem))
+
+
+def pieces_of(problem: Problem) -> list[Piece]:
+    """A block of rows each; one of all where nothing is masked."""
     p = problem
     if everything(p):
-        return attend_pieces(p, [Block(slice(None), slice(None), p.scale)])
+        return [Block(slice(None), slice(None), p.scale)]
     heads = p.q.shape[0] * p.q.shape[1] if p.bias is not None or p.table is not None or p.pattern.lead else p.q.shape[0]
     step = max(1, PAIRS // (heads * p.k.shape[2]))
-    pieces: list[Piece] = [
+    return [
         Block(
             slice(at, min(at + step, p.q.shape[2])), slice(None), p.scale, functools.partial(_added, p, at, at + step)
         )
         for at in range(0, p.q.shape[2], step)
     ]
-    return attend_pieces(p, pieces)
 
 
 def everything(p: Problem) -> bool:

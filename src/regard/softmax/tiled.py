@@ -24,11 +24,16 @@ TILES = 48  # tiles that one op should have, so that its own cost does not show
 
 
 def tiled(problem: Problem) -> tuple[Tensor, Tensor]:
-    """Attention under a pattern with intervals; prefix tokens are pieces of their own. The log sum exp has no gradient.
+    """Attention under a pattern with intervals; prefix tokens are pieces of their own.
 
     Raises CallError for patterns without intervals, a bias of single pairs, a bias table that needs a gradient, and
     devices other than CPUs.
     """
+    return attend_pieces(problem, pieces_of(problem))
+
+
+def pieces_of(problem: Problem) -> list[Piece]:
+    """Boxes, the body's attention to prefix keys, and that of prefix queries to all."""
     p, pattern = problem, problem.pattern
     if pattern.boxes is None:
         raise CallError(f"{pattern} has no intervals to make tiles of", hint="impl='dense'")
@@ -41,7 +46,7 @@ def tiled(problem: Problem) -> tuple[Tensor, Tensor]:
         pieces.append(Block(slice(first, None), slice(0, before), p.scale, _padding(p, slice(0, before))))
     if first:
         pieces.append(Block(slice(0, first), slice(None), p.scale, _padding(p, slice(None))))
-    return attend_pieces(p, pieces)
+    return pieces
 
 
 def _padding(p: Problem, keys: slice) -> Callable[[], Tensor] | None:
@@ -59,7 +64,6 @@ class Boxes:
 
     problem: Problem
     box: Box
-    of_extra: bool = False
 
     @property
     def queries(self) -> slice:
@@ -139,6 +143,7 @@ def _backward(chunk: Chunk, queries: list[Tensor], keys: list[Tensor], made: lis
     for columns in chunk.columns(keys[0]):
         k, v, *keep = (columns.strips(name, x) for name, x in zip(("k", "v", "keep"), keys, strict=False))
         totals = [columns.empty_strips(name, x).zero_() for name, x in (("dk", keys[0]), ("dv", keys[1]))]
+        flat = [total.flatten(3, 5).flatten(1, 2) for total in totals]
         for row, span in enumerate(chunk.geometry.cuts[0].span):
             if span:
                 here = columns.keys(row)
@@ -151,8 +156,8 @@ def _backward(chunk: Chunk, queries: list[Tensor], keys: list[Tensor], made: lis
                     grad, (q_tile, k[:, :, here], v[:, :, here]), out, lse[..., 0].contiguous(), added, scale
                 )
                 columns.put(parts[0], made[0], row, add=True)
-                for total, part in zip(totals, parts[1:], strict=True):
-                    total.flatten(3, 5).flatten(1, 2)[:, :, here] += part
+                for total, part in zip(flat, parts[1:], strict=True):
+                    total[:, :, here] += part
         for total, whole in zip(totals, made[1:], strict=True):
             columns.fold(total, whole)
 

@@ -18,10 +18,9 @@ from torch.nn import functional as F
 from regard.errors import LayoutError, MethodError
 from regard.layout import Grid
 from regard.progress import track
-from regard.subjects.baseline import baseline_picture
+from regard.subjects.baseline import BASELINES, UNKNOWN, Span, baseline_picture
 
 Score = Callable[[Tensor], Tensor]  # pictures [N, 3, H, W] -> the target's probability [N]
-BASELINES = ("blur", "mean")
 BATCH = 8  # on a CPU larger batches are slower a picture: they leave the cache
 
 
@@ -48,8 +47,8 @@ class OrderBank:
     """What a removal looks like (x, baseline picture, grid, how many cells each step removes) and the
     scores `[n, S]` of n random orders; whole: the score of x itself."""
 
-    x: Float[Tensor, "1 3 H W"]
-    replaced: Float[Tensor, "1 3 H W"]
+    x: Float[Tensor, "1 c H W"]
+    replaced: Float[Tensor, "1 c H W"]
     grid: Grid
     removed: Int[Tensor, " s"]
     scores: Float[Tensor, "n s"]
@@ -77,16 +76,17 @@ class OrderBank:
         return self.removed.double() / self.grid.patches
 
 
-def make_bank(forward: Score, x: Tensor, grid: Grid, draw: Draw) -> OrderBank:
-    """Draw random orders of the grid's cells and score `steps` + 1 stages of each."""
+def make_bank(forward: Score, x: Tensor, grid: Grid, draw: Draw, *, span: Span = UNKNOWN) -> OrderBank:
+    """Draw random orders of the grid's cells and score `steps` + 1 stages of each; span: black and white, as the model
+    takes them."""
     if x.shape[0] != 1:
         raise LayoutError(f"a batch of {x.shape[0]} pictures", hint="score one picture at a time: x[i:i+1]")
     removed = torch.linspace(0, grid.patches, min(draw.steps, grid.patches) + 1).round().long()
-    replaced = baseline_picture(x, draw.baseline)
     generator = torch.Generator().manual_seed(draw.seed)
     drawn = torch.empty(draw.orders, grid.patches, dtype=torch.long)
     for order in drawn:
         torch.randperm(grid.patches, generator=generator, out=order)
+    replaced = baseline_picture(x, draw.baseline, span=span, generator=generator)
     scores = removal_scores(forward, x, replaced, grid, drawn, removed)
     whole = float(scores[0, 0]) if len(scores) else float(forward(x)[0])
     return OrderBank(x, replaced, grid, removed, scores, whole, draw)
@@ -94,8 +94,8 @@ def make_bank(forward: Score, x: Tensor, grid: Grid, draw: Draw) -> OrderBank:
 
 def removal_scores(
     forward: Score,
-    x: Float[Tensor, "1 3 H W"],
-    replaced: Float[Tensor, "1 3 H W"],
+    x: Float[Tensor, "1 c H W"],
+    replaced: Float[Tensor, "1 c H W"],
     grid: Grid,
     orders: Int[Tensor, "n cells"],
     removed: Int[Tensor, " s"],
@@ -114,7 +114,7 @@ def removal_scores(
     return torch.cat([first, scores, last], dim=1)
 
 
-def compose(x: Tensor, replaced: Tensor, gone: Tensor, grid: Grid) -> Float[Tensor, "n 3 H W"]:
+def compose(x: Tensor, replaced: Tensor, gone: Tensor, grid: Grid) -> Float[Tensor, "n c H W"]:
     """x where a cell stays, the baseline where it is gone (`[N, cells]` bool), at full resolution.
 
     Channels come last in memory: convolutions on a CPU take a third less time that way.

@@ -98,7 +98,7 @@ class Evidence:
     def bank(self) -> OrderBank:
         """Random orders on the map's grid."""
         if self.given_bank is None:
-            return make_bank(self.forward, self.on.x, self.heatmap.grid, self.draw)
+            return make_bank(self.forward, self.on.x, self.heatmap.grid, self.draw, span=self.on.span)
         grid, own = self.given_bank.grid, self.heatmap.grid
         if (own.h, own.w) != (grid.h, grid.w):
             raise LayoutError(f"a Map on grid {own} scored on grid {grid}", hint="a bank made on the map's own grid")

@@ -15,6 +15,8 @@ from regard.errors import LayoutError
 from regard.subjects.baseline import UNKNOWN, Span
 from regard.subjects.target import Goal, choose, logits_of
 
+UNSEEN = Mechanisms({}, {}, lambda *_: None, lambda *_: None)  # of a model that is run and not looked into
+
 
 @dataclass(frozen=True)
 class Subject:

@@ -18,6 +18,7 @@ from regard.results import Map, Parts, Score
 from regard.subjects.degenerate import why_degenerate
 from regard.subjects.evidence import Evidence
 from regard.subjects.forward import Subject
+from regard.subjects.prompted import prompted
 from regard.subjects.rows import last_on_grid
 from regard.subjects.scorer import Scorer
 from regard.subjects.tap import auto_place, auto_places, place_at, places_at
@@ -53,6 +54,8 @@ def explain(chosen: Chosen, on: Subject, *, target: Goal = None, site: str | Non
         given["layer"] = given["layers"][0]
     if "scans" in card.subjects:
         given["scans"] = score.scans()
+    if "prompts" in card.subjects:
+        given["prompts"] = prompted(on.model)
     values = chosen.function(*(given[name] for name in card.subjects))
     made = to_map(values, chosen, forwards=score.count, seconds=time.perf_counter() - start)
     aim = score.target if score.aimed else None

@@ -106,9 +106,15 @@ class Scorer:
         return baseline_picture(self.on.x, name, span=self.on.span, generator=generator)
 
     def run(self, pictures: Float[Tensor, "b ..."]) -> Float[Tensor, " b"]:
-        """Scores of the explained pictures (or changed ones), in one batch and with whatever graph there is."""
+        """Scores of the explained pictures (or changed ones), in one batch and with whatever graph there is.
+
+        Pictures on a graph have scores on it: a mask would otherwise be learnt from its own costs alone.
+        """
         self._first()
-        return self.of(self._run(pictures))
+        scores = self.of(self._run(pictures))
+        if torch.is_grad_enabled() and pictures.requires_grad and not scores.requires_grad:
+            raise self._cut(pictures)
+        return scores
 
     # Inside of the model.
 
@@ -230,10 +236,7 @@ class Scorer:
             leaf = pictures.detach().clone().requires_grad_()
             scores = score(self._run(leaf))
             if not scores.requires_grad:
-                raise CallError(
-                    f"{NO_GRADIENT}: its graph ends inside of the model ({_where_cut(self.on.model, leaf)})",
-                    hint="no torch.no_grad(), .detach(), argmax or NumPy in forward; or a method that only runs it",
-                )
+                raise self._cut(leaf)
             (slope,) = torch.autograd.grad(scores[:only].sum(), leaf, allow_unused=True)
         if slope is None:
             raise CallError(f"{NO_GRADIENT}: nothing of it reaches the score", hint="another target")
@@ -242,6 +245,13 @@ class Scorer:
                 f"the gradient of {self.target.label} is NaN or infinite", hint="float32, or a score without log(0)"
             )
         return slope
+
+    def _cut(self, leaf: Tensor) -> CallError:
+        """The refusal of a score that is off the graph, with where it was cut."""
+        return CallError(
+            f"{NO_GRADIENT}: its graph ends inside of the model ({_where_cut(self.on.model, leaf)})",
+            hint="no torch.no_grad(), .detach(), argmax or NumPy in forward; or a method that only runs it",
+        )
 
     def why_zero(self) -> DegenerateError:
         """The refusal of a gradient that is zero, with where it ends."""

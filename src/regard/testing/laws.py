@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
 from regard.registry import FAMILIES, Card
-from regard.testing.planted import CELLS, SIDE, PlantedCNN, PlantedMamba, PlantedViT, planted_pictures
+from regard.testing.planted import CELLS, SIDE, PlantedCNN, PlantedMamba, PlantedViT, planted_pictures, planted_prompts
 from regard.testing.subjects import Outcome, run
 from regard.testing.tensors import HEADS, operands
 
@@ -65,6 +65,8 @@ def subject_model(card: Card, dtype: torch.dtype = torch.float32) -> nn.Module:
     asked = set(card.subjects)
     if "scans" in asked:
         return PlantedMamba().to(dtype)
+    if "prompts" in asked:
+        return planted_prompts().to(dtype)
     cnn = {"layer", "layers", "forward"} & asked and "attention" not in card.needs
     return (PlantedCNN() if cnn else PlantedViT()).to(dtype)
 

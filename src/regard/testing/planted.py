@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from regard.subjects.prompted import Prompted
 from regard.subjects.scan import SelectiveScan
 
 SIDE, PATCH = 32, 4
@@ -97,6 +98,16 @@ class PlantedViT(nn.Module):
         for block in self.blocks:
             tokens = block(tokens)
         return self.head(tokens[:, 0])
+
+
+def planted_prompts() -> Prompted:
+    """The planted ViT under three prompts: as all its queries they look for red, and hand on what they gathered."""
+    made = Prompted(PlantedViT(), 3, at="blocks.1", norm="")
+    with torch.no_grad():
+        made.prompts.zero_()
+        made.head.mul_(0.02)
+        made.head[0] = 4.0
+    return made
 
 
 class PlantedCNN(nn.Module):

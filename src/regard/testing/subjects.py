@@ -17,13 +17,20 @@ from regard.registry import REQUIRED, Card, Chosen, find
 from regard.results import Map
 from regard.subjects import run as subject_run
 from regard.subjects.bank import Draw
+from regard.subjects.controls import shuffled_twin
 from regard.subjects.evidence import Evidence
 from regard.subjects.forward import Subject
 from regard.testing.eyes import eyes, paths, photo
 from regard.testing.tensors import operands
 
 STEPS, ORDERS = 8, 5
-MOST = {"forwards": 400, "steps": 20, "samples": 8, "masks": 16}  # of what is summed: laws hold for any number
+MOST = {
+    "forwards": 400,
+    "steps": 20,
+    "samples": 8,
+    "masks": 16,
+    "side": 16,
+}  # of what is summed: laws hold for any number
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,8 @@ def _metric(card: Card, model: nn.Module, x: Tensor, heatmap: Tensor | None, see
         on, given, 1, draw=Draw(ORDERS, STEPS, "mean", seed), explain=explain,
         given_region=red if red.any() else torch.arange(red.numel()).view_as(red) < 9,
     )  # fmt: skip
-    scored = subject_run.score(Chosen(card, card.function, {}), evidence)
+    trained = {"train": functools.partial(shuffled_twin, model)} if any(o.name == "train" for o in card.options) else {}
+    scored = subject_run.score(Chosen(card, functools.partial(card.function, **trained), {}), evidence)
     return Outcome(torch.tensor([scored.value]), 1, scored.direction == "higher")
 
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from regard.results import Map
 
 Array = NDArray[Any]
-SHARES = (20, 10, 5)  # per cent of the picture
+SHARES = (20, 10, 5)  # per cent of the picture, of a map of saliency
+LOOKS = (75, 50, 25)  # per cent of the looks, of a density
 PATH, LINE = "#22d3ee", "#ffffff"
 
 
@@ -27,23 +28,39 @@ def _axes(photo: Array, ax: Axes | None) -> Axes:
     return Figure(figsize=(6.0, 6.0 * height / width + 0.4), layout="constrained").add_subplot()
 
 
-def plot_gaze(heat: Map, photo: Array, *, ax: Axes | None = None, shares: tuple[int, ...] = SHARES) -> Axes:
+def plot_gaze(heat: Map, photo: Array, *, ax: Axes | None = None, shares: tuple[int, ...] | None = None) -> Axes:
     """The first map over a photo `[H, W, 3]`; each contour encloses the per cent of the picture that stand highest.
 
-    A predictor's map is no probability, so its contours speak of area and not of the share of looks.
+    Of a density the contours enclose the per cent of looks that it foretells, on the least area. Other maps are no
+    probability, so theirs speak of area and not of the share of looks.
     """
+    density = heat.unit == "density"
+    shares = shares or (LOOKS if density else SHARES)
     picture = as_bytes(np.asarray(photo))
     ax = _axes(picture, ax)
     values = resize(heat.values[0], (picture.shape[0], picture.shape[1]), smooth=True)
     ax.imshow(overlay(picture, values - values.min(), smooth=True))
-    levels = {float(np.percentile(values, 100 - share)): share for share in sorted(shares, reverse=True)}
+    at = _least_area if density else _highest
+    levels = {at(values, share): share for share in sorted(shares, reverse=True)}
     if min(levels) < values.max() and len(levels) == len(shares):  # a flat map has no contours
         drawn = ax.contour(values, levels=list(levels), colors=LINE, linewidths=1.1)
-        told = {level: f"{levels[float(level)]} %" for level in drawn.levels}
-        ax.clabel(drawn, fmt=told, fontsize=8)
-    ax.set_title(f"{heat.method}: highest {', '.join(f'{s} %' for s in sorted(shares))} of the picture", fontsize=10)
+        ax.clabel(drawn, fmt={level: f"{levels[float(level)]} %" for level in drawn.levels}, fontsize=8)
+    told = ", ".join(f"{s} %" for s in sorted(shares))
+    ax.set_title(f"{heat.method}: {f'{told} of looks' if density else f'highest {told} of the picture'}", fontsize=10)
     ax.axis("off")
     return ax
+
+
+def _highest(values: Array, share: int) -> float:
+    """The value that so many per cent of all values exceed."""
+    return float(np.percentile(values, 100 - share))
+
+
+def _least_area(values: Array, share: int) -> float:
+    """The value above which so many per cent of the sum lie."""
+    order = np.sort(values.ravel())[::-1]
+    held = np.cumsum(order) / order.sum()
+    return float(order[min(int(np.searchsorted(held, share / 100)), order.size - 1)])
 
 
 def plot_scanpath(xy: Array, photo: Array, *, ax: Axes | None = None, seconds: Array | None = None) -> Axes:

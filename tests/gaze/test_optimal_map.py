@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from regard.errors import DegenerateError, LayoutError, MethodError
 from regard.gaze import metrics
-from regard.gaze.optimal import optimal
+from regard.gaze.optimal_map import optimal
 
 SIGMA = 2.0
 

@@ -1,0 +1,56 @@
+"""`regard gaze train`: a readout of fixations trained on your own eye data, or again on ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from regard.cli.show import console, write_json
+
+
+def train(
+    fixations: Annotated[
+        Path, typer.Argument(help="A table of fixations, .csv or .tsv: image, observer, x, y, duration.")
+    ],
+    photos: Annotated[Path, typer.Argument(help="The folder of the photos that it names.")],
+    size: Annotated[str, typer.Option(help="Of the photos as they were shown, in pixels.")] = "800x600",
+    held: Annotated[int, typer.Option(help="Keep every so-manieth photo apart, to be scored on; 0: none.", min=0)] = 5,
+    epochs: Annotated[int, typer.Option(help="Passes over all photos.", min=1)] = 18,
+    seed: Annotated[int, typer.Option(help="Of weights and order.", min=0)] = 0,
+    out: Annotated[Path, typer.Option(help="The file of weights.")] = Path("gaze-readout.safetensors"),
+    json: Annotated[bool, typer.Option("--json", help="Print a JSON summary instead of words.")] = False,
+) -> None:
+    """Train a readout of fixations on your own eye data.
+
+    The network (DINOv2-S/14) stays as it is; some 40,000 numbers on top of it are trained by the likelihood of
+    fixations, for all of the viewing and for its early, middle and late third. Use it by
+    rg.gaze.predict(x, partial(rg.gaze.predictors.gaze_dinov2, weights=FILE)).
+    """
+    from regard.gaze.readers import read
+    from regard.gaze.trained import train as run
+    from regard.gaze.training import Schedule
+
+    made = run(
+        read(fixations, size=_size(size)), photos, out, held=held, schedule=Schedule(epochs=epochs, seed=seed)
+    )  # fmt: skip
+    if json:
+        told = {"weights": str(made.weights), "learnt": len(made.learnt), "held": list(made.held)}
+        write_json({**told, "bits": list(made.bits)})
+        return
+    screen = console()
+    screen.print(f"trained on {len(made.learnt)} photos, {len(made.held)} kept apart", markup=False)
+    if made.bits:
+        bits = ", ".join(f"{one:.2f}" for one in made.bits)
+        screen.print(f"bits a fixation over the centre prior on those, after each epoch: {bits}", markup=False)
+    screen.print(f"weights: {made.weights}", markup=False, soft_wrap=True)
+
+
+def _size(text: str) -> tuple[int, int]:
+    """`800x600` as (height, width)."""
+    try:
+        width, height = (int(part) for part in text.split("x"))
+    except ValueError:
+        raise typer.BadParameter(f"'{text}': width x height in pixels, as 800x600", param_hint="--size") from None
+    return height, width

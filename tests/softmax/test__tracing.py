@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+
+from regard.softmax._tracing import constant, outside, transformed
+
+
+def test_plans_are_real_while_torch_traces() -> None:
+    with FakeTensorMode():
+        assert isinstance(torch.zeros(2), FakeTensor)
+        with outside():
+            real = torch.arange(3)
+        held = constant(real)
+        assert isinstance(held, FakeTensor)
+        assert isinstance(torch.zeros(3) + held, FakeTensor)
+    assert not isinstance(real, FakeTensor)
+    assert real.tolist() == [0, 1, 2]
+    assert constant(real) is real
+
+
+def test_transforms_are_noticed() -> None:
+    assert not transformed()
+    told = []
+    torch.func.vmap(lambda x: (told.append(transformed()), x)[1])(torch.zeros(2))
+    assert told == [True]
