@@ -16,7 +16,6 @@ from regard.errors import DegenerateError, LayoutError
 from regard.gaze.data import Scanpath
 from regard.gaze.predictors._shared import blur, box
 
-
 LOSERS = 0.001  # share of a map without competition: it ranks the places that competition has brought to nothing
 
 
@@ -54,15 +53,15 @@ def search(
     is IVSN. centred: each layer's mean over the scene is taken from both first, so that what all items share does
     not count.
 
-    picture, target [1, C, H, W] · layers: pictures -> feature maps [B, C, h, w], any CNN's, the same channels for picture and target · found: box
-    (left, top, right, bottom) in pixels of the target, an oracle that says "this is it"; None never stops.
+    picture, target [1, C, H, W] · layers: pictures -> feature maps [B, C, h, w], any CNN's, the same channels
+    of both · found: box (left, top, right, bottom) of the target in pixels, an oracle: "this is it"; None never stops.
     The eccNET network pools inside; here what a layer gives is pooled. Durations are NaN; the path holds the start.
 
     Raises LayoutError for layers that do not match, DegenerateError for a scene without contrast.
 
     >>> scene = torch.zeros(1, 3, 32, 32); scene[:, 0, 20:24, 4:8] = 1.0; scene[:, 1, 4:8, 20:24] = 1.0
     >>> red = torch.zeros(1, 3, 4, 4); red[:, 0] = 1.0
-    >>> search(scene, red, lambda v: [v], found=(4, 20, 8, 24), radius=4.0).xy.round().tolist()
+    >>> search(scene, red, lambda v: [v], found=(4.0, 20.0, 8.0, 24.0), radius=4.0).xy.round().tolist()
     [[16.0, 16.0], [6.0, 22.0]]
     """
     with torch.no_grad():
