@@ -14,12 +14,12 @@ _HOMES |= {
     "optimal": "regard.gaze.optimal_map",
     "CONVENTIONS": "regard.gaze.conventions",
 }
-_ROOMS = ("predictors", "metrics", "comparisons")
+_ROOMS = ("predictors", "metrics", "comparisons", "scanpaths", "following", "architectures")
 
 __all__ = [*_HOMES, *_ROOMS]
 
 if TYPE_CHECKING:
-    from regard.gaze import comparisons, metrics, predictors
+    from regard.gaze import architectures, comparisons, following, metrics, predictors, scanpaths
     from regard.gaze.conventions import CONVENTIONS
     from regard.gaze.data import Fixations, Scanpath
     from regard.gaze.maps import blurred, centre_prior, fixation_map

@@ -32,7 +32,7 @@ def test_cones_meet_within_two_pixels_also_with_one_who_looks_away() -> None:
     gazes = towards(places, target)
     gazes[0, 3] = torch.tensor([0.0, 1.0])  # away from the others' place
     assert float((peak(cones(places, gazes, (50, 50), spread=0.05)[0]) - target).norm()) * 50 < 2
-    trusting = peak(cones(places, gazes, (50, 50), spread=0.05, doubt=1e-30)[0])
+    trusting = peak(cones(places.double(), gazes.double(), (50, 50), spread=0.3, doubt=1e-300)[0])
     assert float((trusting - target).norm()) * 50 > 2  # the planted fault: nobody may be wrong
 
 

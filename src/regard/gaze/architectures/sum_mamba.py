@@ -75,8 +75,8 @@ class SUM(nn.Module):
             nn.Sequential(nn.Linear(token, token), nn.GELU(), nn.Linear(token, 5)) for _ in range(sum(depths))
         )
         for one in self.told:
-            nn.init.zeros_(one[-1].weight)  # type: ignore[index, arg-type]
-            nn.init.zeros_(one[-1].bias)  # type: ignore[index, arg-type]
+            nn.init.zeros_(one[-1].weight)  # type: ignore[index]
+            nn.init.zeros_(one[-1].bias)  # type: ignore[index]
         self.last = nn.Linear(width, 16 * (width // 4))
         self.out = nn.Conv2d(width // 4, 1, 1)
 

@@ -82,11 +82,9 @@ def train_architecture(
         torch.manual_seed(seed)
         model = named[0]() if named else architecture
         assert isinstance(model, nn.Module)
-        x, seen = _prepared(photos, names, size), [fixations.on(name) for name in names]
+        x = _prepared(photos, names, size)
         with torch.no_grad():
-            cells = model.eval()(x[:1]).shape[-2:]
-        truth = torch.stack([_cells(blurred(one), cells) for one in seen])
-        counts = torch.stack([_cells(fixation_map(one), cells) for one in seen])
+            truth, counts = _people(fixations, names, model.eval()(x[:1]).shape[-2:])
         step = torch.optim.Adam(model.parameters(), rate or (named[2] if named else 1e-3))
         losses = []
         for _ in track(range(epochs), "epochs"):
@@ -112,6 +110,12 @@ def _prepared(photos: Mapping[str, Tensor], names: list[str], size: tuple[int, i
             raise LayoutError(f"'{name}' is {list(photos[name].shape)}", hint="one photo, [3, H, W] in 0..1")
         made.append(F.interpolate(photo, size, mode="bilinear", antialias=True, align_corners=False))
     return 2 * torch.cat(made) - 1
+
+
+def _people(fixations: Fixations, names: list[str], cells: torch.Size) -> tuple[Tensor, Tensor]:
+    """Blurred maps and counts of each picture, in the logits' cells."""
+    seen = [fixations.on(name) for name in names]
+    return tuple(torch.stack([_cells(made(one), cells) for one in seen]) for made in (blurred, fixation_map))  # type: ignore[return-value]
 
 
 def _cells(values: object, cells: torch.Size) -> Tensor:
