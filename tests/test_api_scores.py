@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -32,3 +34,28 @@ def test_a_shared_bank_costs_no_forward_but_sacos_own_groups() -> None:
         assert rg.score(heat, model, X, metric=name, bank=masks).forwards == forwards, name
     alone = rg.score(heat, model, X, metric="saco")
     np.testing.assert_allclose(alone.value, rg.score(heat, model, X, metric="saco", bank=masks).value)
+
+
+@pytest.mark.slow
+def test_maps_are_held_against_people(tmp_path: Path) -> None:
+    """People look at the left of every photo: the control maps get their rows beside the method's, saved with it."""
+    import numpy as np
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    names = [f"{i}.png" for i in range(3)]
+    for name in names:
+        Image.fromarray(rng.integers(0, 255, (60, 80, 3), dtype=np.uint8)).save(tmp_path / name)
+    xy = rng.normal([25, 30], 4, (60, 2))
+    eyes = rg.gaze.Fixations(xy, image=np.repeat(names, 20), observer=list("abcde") * 12, size=(60, 80), per_degree=4.0)
+    model = rg.model("random:test_vit")
+    told = rg.compare(
+        model, tmp_path, methods=["gradient"], metrics=["deletion"], baselines=["mean"], orders=1, gaze=eyes
+    )
+    assert told.people is not None
+    assert {"gradient", "random", "centre", "people", "centre prior"} <= set(told.people.column("map"))
+    assert told.people.column("n") == [3] * len(told.people.rows)
+    told.save(tmp_path / "out")
+    assert (tmp_path / "out" / "people.csv").read_text().startswith("metric,map,n,mean")
+    with pytest.raises(rg.errors.LayoutError, match="photos by name"):
+        rg.compare(model, rg.image("sample:coffee", like=model), methods=["gradient"], gaze=eyes)

@@ -44,7 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "looking": GIVEN | {"atlas", "mechanisms", "models", "looking"},
     "api_calls": GIVEN | {"mechanisms", "patterns", "softmax"},
     "api_heads": GIVEN | {"atlas", "looking"},
-    "api_scores": GIVEN | {"api", "models", "runs"},
+    "api_scores": GIVEN | {"api", "gaze", "models", "runs"},
     "api": GIVEN | {"bibliography", "mechanisms", "models", "looking"},
     "testing": GIVEN | {"bibliography", "mechanisms", "models", "testing"},
     "viz": {"atlas", "errors", "layout", "results", "viz"},

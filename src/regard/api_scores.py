@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regard import registry
@@ -15,6 +17,7 @@ from regard.results import Map, Score
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from regard.gaze.data import Fixations
     from regard.runs.comparison import Comparison
     from regard.subjects.bank import OrderBank
     from regard.subjects.masks import MaskBank
@@ -171,6 +174,7 @@ def compare(
     orders: int = 19,
     seed: int = 0,
     out: str | os.PathLike[str] | None = None,
+    gaze: Fixations | None = None,
 ) -> Comparison:
     """A leaderboard of methods on your model and your pictures, with controls: random, centre, edges, inverted maps,
     the map of another class and of a model with shuffled weights (of the first method).
@@ -178,6 +182,7 @@ def compare(
     x: pictures `[B, 3, H, W]`, or a folder of photos. Every map is laid on the same grid of `cells` along the shorter
     side and judged for the model's first choice over the same banks. out: a folder where each finished picture is kept
     as a file: the same call goes on from there. `.leaderboard`, `.agreement`, `.masked` and `.cost` are tables.
+    gaze: people's fixations on these photos (by file name), against which all maps are then scored too: `.people`.
     Raises MethodError for what is not known, DataError where no picture could be examined.
 
     >>> import regard as rg
@@ -186,8 +191,6 @@ def compare(
     >>> rg.compare(m, x, methods=["gradient"], metrics=["mu_fidelity"], baselines=["mean"]).names[0]
     'gradient'
     """
-    from pathlib import Path
-
     from regard.models.facts import facts_of
     from regard.runs import compare as runs
     from regard.runs.plan import Plan
@@ -199,8 +202,24 @@ def compare(
         loads = {path.name: functools.partial(image, str(path), like=model) for path in paths}
     else:
         loads = {f"picture {i}": functools.partial(x.__getitem__, slice(i, i + 1)) for i in range(len(x))}
+    if gaze is not None and not isinstance(x, (str, os.PathLike)):
+        raise LayoutError("people's fixations need photos by name", hint="compare(model, folder, gaze=fixations)")
     with untouched(model):
-        return runs.compare(
+        found = runs.compare(
             functools.partial(_subject, model), loads, plan, model=facts_of(model).name,
             out=None if out is None else Path(out),
         )  # fmt: skip
+    return found if gaze is None else _beside_people(found, Path(str(x)), model, gaze)
+
+
+def _beside_people(found: Comparison, folder: Path, model: nn.Module, gaze: Fixations) -> Comparison:
+    """The comparison with its maps scored on fixations; positions count in the part of a photo that the model saw."""
+    from regard.gaze.explained import explained
+    from regard.models.facts import facts_of
+    from regard.models.picture import read_picture
+    from regard.models.prepare import prepare
+
+    facts, looked = facts_of(model), set(gaze.images)
+    maps = {name: record["values"] for name, record in found.records.items() if name in looked}
+    boxes = {name: prepare(read_picture(str(folder / name)), facts).box for name in maps}
+    return replace(found, people=explained(maps, boxes, gaze, seed=found.plan.seed))

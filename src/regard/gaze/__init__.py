@@ -14,12 +14,24 @@ _HOMES |= {
     "optimal": "regard.gaze.optimal_map",
     "CONVENTIONS": "regard.gaze.conventions",
 }
-_ROOMS = ("predictors", "metrics", "comparisons", "foveation", "stimuli", "events")
+_ROOMS = (
+    "predictors", "metrics", "comparisons", "foveation", "stimuli", "events", "scanpaths", "following", "architectures",
+)  # fmt: skip
 
 __all__ = [*_HOMES, *_ROOMS]
 
 if TYPE_CHECKING:
-    from regard.gaze import comparisons, events, foveation, metrics, predictors, stimuli
+    from regard.gaze import (
+        architectures,
+        comparisons,
+        events,
+        following,
+        foveation,
+        metrics,
+        predictors,
+        scanpaths,
+        stimuli,
+    )
     from regard.gaze.conventions import CONVENTIONS
     from regard.gaze.data import Fixations, Scanpath
     from regard.gaze.maps import blurred, centre_prior, fixation_map

@@ -30,13 +30,17 @@ LONG = ("picture", "metric", "baseline", "method", "value", "chance", "p", "dire
 
 @dataclass(frozen=True)
 class Comparison:
-    """Records by picture name; those that failed as a whole, with the reason; kept: records of an earlier run."""
+    """Records by picture name; those that failed as a whole, with the reason; kept: records of an earlier run.
+
+    people: the maps held against people's fixations, where these were given.
+    """
 
     plan: Plan
     model: str
     records: Mapping[str, Mapping[str, Any]]
     failed: Mapping[str, str]
     kept: int = 0
+    people: Table | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -171,6 +175,8 @@ class Comparison:
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain data, but for the seconds: a rerun on the same machine gives the same bytes."""
         tables = {name: getattr(self, name) for name in ("leaderboard", "claims", "agreement", "masked")}
+        if self.people is not None:
+            tables["people"] = self.people
         plain: dict[str, Any] = _plain({
             "model": self.model, "plan": asdict(self.plan), "made with": made_with(), "failed": self.failed,
             **{name: {"columns": t.columns, "rows": t.rows} for name, t in tables.items()},
@@ -189,6 +195,8 @@ class Comparison:
             for picture, one in self.scores(metric, baseline, name).items()
         ]
         tables = {"leaderboard": self.leaderboard, "claims": self.claims, "scores": Table(LONG, tuple(long))}
+        if self.people is not None:
+            tables["people"] = self.people
         for name, table in (tables | {"cost": self.cost}).items():
             with files.whole(folder / f"{name}.csv") as draft, draft.open("w", newline="", encoding="utf-8") as out:
                 csv.writer(out).writerows([table.columns, *table.rows])
