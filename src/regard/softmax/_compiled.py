@@ -41,8 +41,8 @@ def _loaded(compiler: str, where: Path) -> ctypes.CDLL:
         with files.whole(path) as draft:
             _build(compiler, draft)
     made = ctypes.CDLL(str(path))
-    made.regard_attend.argtypes = [ctypes.c_void_p, ctypes.c_int64]
-    made.regard_attend.restype = ctypes.c_int64
+    made.regard_attend.argtypes = [ctypes.c_void_p]
+    made.regard_attend.restype = None
     return made
 
 

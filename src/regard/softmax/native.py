@@ -22,6 +22,7 @@ from regard.softmax._pieces import Grads, Piece, attend_pieces
 from regard.softmax._problem import Problem
 
 LANES = 8  # of which the width of heads is a multiple
+ROOM = 2048  # logits of a query that are held at a time
 ONE = Axis(1, (0,), (1,))
 
 
@@ -57,7 +58,8 @@ class _Job(ctypes.Structure):
     _fields_ = [
         *((name, _View) for name in ("q", "k", "v", "out", "lse", "grad", "dq", "dk", "dv", "keep")),
         ("axes", _Axis * 3), ("table", ctypes.c_void_p),
-        *((name, ctypes.c_int64) for name in ("table_head", "batch", "heads", "groups", "dim", "threads", "backward")),
+        *((name, ctypes.c_int64) for name in ("table_head", "batch", "heads", "groups", "dim")),
+        *((name, ctypes.c_int64) for name in ("room", "threads", "backward")),
         ("scale", ctypes.c_float),
     ]  # fmt: skip
 
@@ -108,8 +110,8 @@ class NativeBox:
         if table is not None:
             job.table, job.table_head = table.data_ptr(), table.stride(0)
         job.batch, job.heads, job.groups, job.dim = *k.shape[:2], tensors["q"].shape[1] // k.shape[1], k.shape[-1]
-        job.threads, job.backward, job.scale = torch.get_num_threads(), backward, p.scale
-        library().regard_attend(ctypes.byref(job), 0)
+        job.room, job.threads, job.backward, job.scale = ROOM, torch.get_num_threads(), backward, p.scale
+        library().regard_attend(ctypes.byref(job))
         del kept  # memory that the job points to
 
 
