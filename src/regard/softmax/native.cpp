@@ -127,7 +127,7 @@ class Worker {
     const Job &job;
     const int64_t dim, room;
     int64_t queries[3], keys[3], row0 = 0, phase = 0, panels = 0;
-    std::vector<float> turned_k, turned_v, keep, s, ds, mask, q_turned, g_turned, q_rows, g_rows, total;
+    std::vector<float> turned_k, turned_v, keep, s, ds, p, dp, q_turned, g_turned, q_rows, g_rows, total;
     std::vector<const float *> slots;
     Task task;
 
@@ -136,8 +136,8 @@ class Worker {
 
   public:
     explicit Worker(const Job &given)
-        : job(given), dim(given.dim), room((given.room + W - 1) / W * W), s(QB * room), ds(QB * room), mask(QB * room),
-          q_turned(QB * dim), g_turned(QB * dim), q_rows(QB * dim), g_rows(QB * dim), total(QB * dim) {}
+        : job(given), dim(given.dim), room((given.room + W - 1) / W * W), s(QB * room + W),
+          ds(QB * room + W), p(QB * room + W), dp(QB * room + W), q_turned(QB * dim), g_turned(QB * dim), q_rows(QB * dim), g_rows(QB * dim), total(QB * dim) {}
 
     void run(const Task &given) {
         task = given;
@@ -271,13 +271,10 @@ class Worker {
         });
     }
 
-    // Logits of a chunk into s, but for the mask, which is 0 where a query sees a row's key and else -inf.
+    // Logits of a chunk into s, of all keys of its panels.
     void logits(const Chunk &c, int64_t head) {
         products(c, q_turned, turned_k, s.data());
-        for (int i = 0; i < QB; ++i)
-            for (int64_t n = 0; n < c.across; ++n)
-                mask[i * room + n] = c.start + n >= low[i] && c.start + n < high[i] ? 0.0f : -INF;
-        for (int64_t r = 0; r < c.rows; ++r)
+        for (int64_t r = 0; r < c.rows && (job.table || job.keep.at); ++r)
             for (int i = 0; i < there; ++i) {
                 float *line = &s[i * room + r * c.across];
                 if (job.table) biased(line, head, c, r, i);
@@ -299,6 +296,17 @@ class Worker {
         const Axis &axis = job.axes[a];
         const int64_t far = task.residue[a] + axis.dilation * step - query + axis.size / 2;
         return std::clamp<int64_t>(far, 0, axis.size - 1);
+    }
+
+    // f(place, which lanes count) for the vectors that hold what query i sees; what it does not see is 0 in `clear`.
+    template <class F> void seen(const Chunk &c, int i, std::vector<float> *clear, F f) {
+        const ints number = {0, 1, 2, 3, 4, 5, 6, 7};
+        const int64_t a = std::max<int64_t>(0, low[i] - c.start), b = std::min(high[i] - c.start, c.across);
+        for (int64_t r = 0; r < c.rows; ++r) {
+            const int64_t line = i * room + r * c.across;
+            for (int64_t n = 0; clear && n < c.across; n += W) store(&(*clear)[line + n], vec{});
+            for (int64_t n = a; n < b; n += W) f(line + n, number < int32_t(std::min<int64_t>(b - n, W)));
+        }
     }
 
     // f(its number of vectors, first vector, first query, weights, token of the first key, keys) for each row of each
@@ -366,7 +374,7 @@ class Worker {
         chunks([&](const Chunk &c) {
             logits(c, head);
             for (int i = 0; i < QB; ++i) soften(c, i, top[i], sum[i]);
-            gather(job.v, s, c);
+            gather(job.v, p, c);
         });
         for (int i = 0; i < there; ++i) {
             float *out = job.out.head(task.b, head) + token[i] * job.out.n;
@@ -376,24 +384,22 @@ class Worker {
         }
     }
 
-    // Logits of a query to exp(logit - top); what was added up under a lower top is brought to the new one.
+    // exp(logit - top) of a query into p; what was added up under a lower top is brought to the new one.
     void soften(const Chunk &c, int i, float &top, float &sum) {
+        const vec blind = vec{} - INF;
         vec most = vec{} + top, part = {};
-        for (int64_t r = 0; r < c.rows; ++r)
-            for (int64_t n = 0; n < c.across; n += W) {
-                float *line = &s[i * room + r * c.across + n];
-                const vec x = load(line) + load(&mask[i * room + n]);
-                most = x > most ? x : most;
-                store(line, x);
-            }
+        seen(c, i, nullptr, [&](int64_t at, ints there) {
+            const vec x = there ? load(&s[at]) : blind;
+            most = x > most ? x : most;
+        });
         float now = top;
         for (int l = 0; l < W; ++l) now = std::max(now, float(most[l]));
         const float from = now == -INF ? 0.0f : now;
-        for (int64_t n = i * room; n < i * room + c.rows * c.across; n += W) {
-            const vec p = exponential(load(&s[n]) - from);
-            part += p;
-            store(&s[n], p);
-        }
+        seen(c, i, &p, [&](int64_t at, ints there) {
+            const vec made = exponential((there ? load(&s[at]) : blind) - from);
+            part += made;
+            store(&p[at], made);
+        });
         if (top != now && sum != 0.0f) {
             const float by = std::exp(top - from);
             for (int64_t d = 0; d < dim; ++d) total[i * dim + d] *= by;
@@ -415,18 +421,20 @@ class Worker {
         }
         chunks([&](const Chunk &c) {
             logits(c, head);
-            products(c, g_turned, turned_v, ds.data());
-            for (int i = 0; i < QB; ++i)
-                for (int64_t r = 0; r < c.rows; ++r)
-                    for (int64_t n = 0; n < c.across; n += W) {
-                        const int64_t at = i * room + r * c.across + n;
-                        const vec p = exponential(load(&s[at]) + load(&mask[i * room + n]) - lse[i]);
-                        store(&s[at], p);
-                        store(&ds[at], p * (load(&ds[at]) - delta[i]));
-                    }
+            products(c, g_turned, turned_v, dp.data());
+            for (int i = 0; i < QB; ++i) {
+                seen(c, i, &p, [&](int64_t at, ints there) {
+                    const vec made = exponential(load(&s[at]) - lse[i]);
+                    store(&p[at], there ? made : vec{});
+                });
+                seen(c, i, &ds, [&](int64_t at, ints there) {
+                    const vec made = load(&p[at]) * (load(&dp[at]) - delta[i]);
+                    store(&ds[at], there ? made : vec{});
+                });
+            }
             gather(job.k, ds, c);
             scatter(job.dk, ds, q_rows, c);
-            scatter(job.dv, s, g_rows, c);
+            scatter(job.dv, p, g_rows, c);
         });
         for (int i = 0; i < there; ++i) {
             float *dq = job.dq.head(task.b, head) + token[i] * job.dq.n;
