@@ -1,4 +1,4 @@
-"""`library`: native.cpp as a shared library, built once for this machine by its own C++ compiler and kept in the cache."""
+"""`library`: native.cpp as a shared library, built once by this machine's C++ compiler and kept in the cache."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import hashlib
 import platform
 import shutil
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 from regard import files
@@ -37,13 +38,26 @@ def library() -> ctypes.CDLL:
 @functools.cache
 def _loaded(compiler: str, where: Path) -> ctypes.CDLL:
     path = where / f"native-{_key(compiler)}.so"
-    if not path.exists():
-        with files.whole(path) as draft:
-            _build(compiler, draft)
-    made = ctypes.CDLL(str(path))
+    try:
+        made = _opened(path, compiler)
+    except OSError as error:
+        raise CallError(
+            f"the library of impl='native' cannot be kept in {where}: {error}",
+            hint="set REGARD_CACHE to a folder for files that may be executed, or impl='tiled'",
+        ) from error
     made.regard_attend.argtypes = [ctypes.c_void_p]
     made.regard_attend.restype = None
     return made
+
+
+def _opened(path: Path, compiler: str) -> ctypes.CDLL:
+    """Built where it is not there, and anew where it is damaged."""
+    if path.exists():
+        with suppress(OSError):
+            return ctypes.CDLL(str(path))
+    with files.whole(path) as draft:
+        _build(compiler, draft)
+    return ctypes.CDLL(str(path))
 
 
 def _build(compiler: str, target: Path) -> None:

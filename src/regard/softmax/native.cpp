@@ -6,10 +6,10 @@
 //
 //     S[i][x] = sum_d q[i][d] K[d][x]      out[i][:] = sum_x P[i][x] V[x][:]
 //
-// Panels begin where the unions of most blocks do. The second sum has D in the lanes and reads V where it lies, for half
-// a block at a time, whose union is shorter. Logits of a block stay in a small buffer: with more keys than it holds,
-// softmax goes on buffer by buffer. Backward does the same, with P = exp(S - lse) at once. What a query does not see has
-// a logit of -inf and so a probability that is exactly 0.
+// Panels begin where the unions of most blocks do. The second sum has D in the lanes and reads V where it lies, for
+// half a block at a time, whose union is shorter. Logits of a block stay in a small buffer: with more keys than it
+// holds, softmax goes on buffer by buffer. Backward does the same, with P = exp(S - lse) at once. What a query does not
+// see has a probability that is exactly 0.
 //
 // A task is a head of keys, a residue of each axis (dilation) and, in forward, a part of the queries. Tasks write to
 // places of their own: nothing is atomic, and the result does not depend on the number of threads.
@@ -46,7 +46,7 @@ struct View {  // of [B, H, N, D] with D in one piece: steps in numbers
     float *head(int64_t i, int64_t j) const { return at + i * b + j * h; }
 };
 
-struct Axis {  // intervals in steps of a residue, the tokens that a step of queries and of keys is, and the bias table's
+struct Axis {  // intervals in steps of a residue; the tokens between neighbours; the bias table's size and step
     int64_t queries, keys, dilation, query_step, key_step, size, table_step;
     const int64_t *lo, *hi;
 };
@@ -127,7 +127,7 @@ class Worker {
     const Job &job;
     const int64_t dim, room;
     int64_t queries[3], keys[3], row0 = 0, phase = 0, panels = 0;
-    std::vector<float> turned_k, turned_v, keep, s, ds, p, dp, q_turned, g_turned, q_rows, g_rows, total;
+    std::vector<float> turned_k, turned_v, s, ds, p, dp, q_turned, g_turned, q_rows, g_rows, total;
     std::vector<const float *> slots;
     Task task;
 
@@ -137,7 +137,8 @@ class Worker {
   public:
     explicit Worker(const Job &given)
         : job(given), dim(given.dim), room((given.room + W - 1) / W * W), s(QB * room + W),
-          ds(QB * room + W), p(QB * room + W), dp(QB * room + W), q_turned(QB * dim), g_turned(QB * dim), q_rows(QB * dim), g_rows(QB * dim), total(QB * dim) {}
+          ds(QB * room + W), p(QB * room + W), dp(QB * room + W), q_turned(QB * dim), g_turned(QB * dim),
+          q_rows(QB * dim), g_rows(QB * dim), total(QB * dim) {}
 
     void run(const Task &given) {
         task = given;
@@ -152,7 +153,6 @@ class Worker {
         panels = (phase + keys[2] + W - 1) / W;
         turn(job.k, turned_k, row1);
         if (job.backward) turn(job.v, turned_v, row1);
-        if (job.keep.at) turn_keep(row1);
         for (int64_t g = 0; g < job.groups; ++g)
             for (int64_t n = task.first; n < task.last; ++n) {
                 const int64_t step[3] = {n / line, n % line / blocks, n % blocks * QB};
@@ -190,15 +190,6 @@ class Worker {
                 for (int l = 0; l < W; ++l) store(&into[n * panel + (d + l) * W], lanes[l]);
             }
         }
-    }
-
-    void turn_keep(int64_t row1) {
-        const int64_t rows = std::max<int64_t>(0, row1 - row0) * keys[1];
-        keep.assign(rows * panels * W, 0.0f);
-        for (int64_t r = 0; r < rows; ++r)
-            for (int64_t k = 0; k < keys[2]; ++k)
-                keep[r * panels * W + phase + k] =
-                    job.keep.head(task.b, 0)[key(row0 + r / keys[1], r % keys[1], k) * job.keep.n];
     }
 
     void block(int64_t head, const int64_t *step) {
@@ -275,21 +266,20 @@ class Worker {
     void logits(const Chunk &c, int64_t head) {
         products(c, q_turned, turned_k, s.data());
         for (int64_t r = 0; r < c.rows && (job.table || job.keep.at); ++r)
-            for (int i = 0; i < there; ++i) {
-                float *line = &s[i * room + r * c.across];
-                if (job.table) biased(line, head, c, r, i);
-                if (job.keep.at)
-                    for (int64_t n = 0; n < c.across; ++n) line[n] += keep[panel(c, r) * W + n];
-            }
+            for (int i = 0; i < there; ++i) add(&s[i * room + r * c.across], head, c, c.first + r, i);
     }
 
-    void biased(float *line, int64_t head, const Chunk &c, int64_t r, int i) const {
+    // To the logits of a query and a row of keys, the bias and what keeps keys out.
+    void add(float *line, int64_t head, const Chunk &c, int64_t r, int i) const {
         int64_t k[2], at = head * job.table_head;
-        row(c.first + r, k[0], k[1]);
+        row(r, k[0], k[1]);
         for (int a = 0; a < 2; ++a) at += entry(a, k[a], place[a]) * job.axes[a].table_step;
-        const int64_t query = place[2] + job.axes[2].dilation * i;
-        for (int64_t n = 0; n < c.across; ++n)
-            line[n] += job.table[at + entry(2, c.start + n, query) * job.axes[2].table_step];
+        const float *keep = job.keep.at ? job.keep.head(task.b, 0) : nullptr;
+        for (int64_t n = std::max(low[i], c.start); n < std::min(high[i], c.start + c.across); ++n) {
+            const int64_t along = entry(2, n, place[2] + job.axes[2].dilation * i) * job.axes[2].table_step;
+            if (job.table) line[n - c.start] += job.table[at + along];
+            if (keep) line[n - c.start] += keep[key(k[0], k[1], n) * job.keep.n];
+        }
     }
 
     int64_t entry(int a, int64_t step, int64_t query) const {
@@ -309,63 +299,38 @@ class Worker {
         }
     }
 
-    // f(its number of vectors, first vector, first query, weights, token of the first key, keys) for each row of each
-    // half: the weights of its queries lie `room` apart.
-    template <class F> void halves(const Chunk &c, const float *weight, F f) {
-        for (int half = 0; half < std::min<int64_t>(there, QB); half += HALF) {
+    // With weights [i][x] over a chunk, for half a block at a time: held[i] += sum_x weight[i][x] rows[x] for rows of
+    // queries, or for those of keys rows[x] += sum_i weight[i][x] held[i].
+    template <bool TO_KEYS>
+    void mix(const View &view, const std::vector<float> &weight, std::vector<float> &held, const Chunk &c) {
+        const int64_t apart = job.axes[2].dilation * job.axes[2].key_step * view.n;
+        for (int half = 0; half < there; half += HALF) {
             const int64_t a = std::max(low[half], c.start);
-            const int64_t b = std::min(high[half + HALF - 1], c.start + c.across);
-            tiles<SUMS / HALF>(dim / W, [&](auto number, int64_t at) { f(number, at * W, half, weight + half * room + a - c.start, a, b - a); });
+            const int64_t width = std::min(high[half + HALF - 1], c.start + c.across) - a;
+            tiles<SUMS / HALF>(dim / W, [&](auto number, int64_t first) {
+                constexpr int N = decltype(number)::value;
+                vec mine[HALF][N];
+                float *place = &held[half * dim + first * W];
+                for (int i = 0; i < HALF; ++i)
+                    for (int j = 0; j < N; ++j) mine[i][j] = load(place + i * dim + j * W);
+                for (int64_t r = 0; r < c.rows; ++r) {
+                    int64_t k0, k1;
+                    row(c.first + r, k0, k1);
+                    float *x = view.head(task.b, task.head) + key(k0, k1, a) * view.n + first * W;
+                    const float *by = weight.data() + half * room + r * c.across + a - c.start;
+                    for (int64_t n = 0; n < width; ++n, x += apart, ++by)
+                        for (int j = 0; j < N; ++j) {
+                            vec y = load(x + j * W);
+                            for (int i = 0; i < HALF; ++i)
+                                if constexpr (TO_KEYS) y += mine[i][j] * by[i * room];
+                                else mine[i][j] += y * by[i * room];
+                            if constexpr (TO_KEYS) store(x + j * W, y);
+                        }
+                }
+                for (int i = 0; !TO_KEYS && i < HALF; ++i)
+                    for (int j = 0; j < N; ++j) store(place + i * dim + j * W, mine[i][j]);
+            });
         }
-    }
-
-    // total[i] += sum_x weight[i][x] rows[x] over a chunk.
-    void gather(const View &view, const std::vector<float> &weight, const Chunk &c) {
-        const float *base = view.head(task.b, task.head);
-        const int64_t apart = job.axes[2].dilation * job.axes[2].key_step * view.n;
-        halves(c, weight.data(), [&](auto number, int64_t at, int half, const float *p, int64_t x, int64_t width) {
-            constexpr int N = decltype(number)::value;
-            vec sum[HALF][N];
-            float *into = &total[half * dim + at];
-            for (int i = 0; i < HALF; ++i)
-                for (int j = 0; j < N; ++j) sum[i][j] = load(into + i * dim + j * W);
-            for (int64_t r = 0; r < c.rows; ++r) {
-                int64_t k0, k1;
-                row(c.first + r, k0, k1);
-                const float *from = base + key(k0, k1, x) * view.n + at, *by = p + r * c.across;
-                for (int64_t n = 0; n < width; ++n, from += apart, ++by)
-                    for (int j = 0; j < N; ++j) {
-                        const vec y = load(from + j * W);
-                        for (int i = 0; i < HALF; ++i) sum[i][j] += y * by[i * room];
-                    }
-            }
-            for (int i = 0; i < HALF; ++i)
-                for (int j = 0; j < N; ++j) store(into + i * dim + j * W, sum[i][j]);
-        });
-    }
-
-    // rows[x] += sum_i weight[i][x] of[i] over a chunk.
-    void scatter(const View &view, const std::vector<float> &weight, const std::vector<float> &of, const Chunk &c) {
-        float *base = view.head(task.b, task.head);
-        const int64_t apart = job.axes[2].dilation * job.axes[2].key_step * view.n;
-        halves(c, weight.data(), [&](auto number, int64_t at, int half, const float *p, int64_t x, int64_t width) {
-            constexpr int N = decltype(number)::value;
-            vec mine[HALF][N];
-            for (int i = 0; i < HALF; ++i)
-                for (int j = 0; j < N; ++j) mine[i][j] = load(&of[(half + i) * dim + at + j * W]);
-            for (int64_t r = 0; r < c.rows; ++r) {
-                int64_t k0, k1;
-                row(c.first + r, k0, k1);
-                float *to = base + key(k0, k1, x) * view.n + at;
-                const float *by = p + r * c.across;
-                for (int64_t n = 0; n < width; ++n, to += apart, ++by)
-                    for (int j = 0; j < N; ++j) {
-                        vec y = load(to + j * W);
-                        for (int i = 0; i < HALF; ++i) y += mine[i][j] * by[i * room];
-                        store(to + j * W, y);
-                    }
-            }
-        });
     }
 
     void forward(int64_t head) {
@@ -374,7 +339,7 @@ class Worker {
         chunks([&](const Chunk &c) {
             logits(c, head);
             for (int i = 0; i < QB; ++i) soften(c, i, top[i], sum[i]);
-            gather(job.v, p, c);
+            mix<false>(job.v, p, total, c);
         });
         for (int i = 0; i < there; ++i) {
             float *out = job.out.head(task.b, head) + token[i] * job.out.n;
@@ -388,15 +353,15 @@ class Worker {
     void soften(const Chunk &c, int i, float &top, float &sum) {
         const vec blind = vec{} - INF;
         vec most = vec{} + top, part = {};
-        seen(c, i, nullptr, [&](int64_t at, ints there) {
-            const vec x = there ? load(&s[at]) : blind;
+        seen(c, i, nullptr, [&](int64_t at, ints inside) {
+            const vec x = inside ? load(&s[at]) : blind;
             most = x > most ? x : most;
         });
         float now = top;
         for (int l = 0; l < W; ++l) now = std::max(now, float(most[l]));
         const float from = now == -INF ? 0.0f : now;
-        seen(c, i, &p, [&](int64_t at, ints there) {
-            const vec made = exponential((there ? load(&s[at]) : blind) - from);
+        seen(c, i, &p, [&](int64_t at, ints inside) {
+            const vec made = exponential((inside ? load(&s[at]) : blind) - from);
             part += made;
             store(&p[at], made);
         });
@@ -423,18 +388,18 @@ class Worker {
             logits(c, head);
             products(c, g_turned, turned_v, dp.data());
             for (int i = 0; i < QB; ++i) {
-                seen(c, i, &p, [&](int64_t at, ints there) {
+                seen(c, i, &p, [&](int64_t at, ints inside) {
                     const vec made = exponential(load(&s[at]) - lse[i]);
-                    store(&p[at], there ? made : vec{});
+                    store(&p[at], inside ? made : vec{});
                 });
-                seen(c, i, &ds, [&](int64_t at, ints there) {
+                seen(c, i, &ds, [&](int64_t at, ints inside) {
                     const vec made = load(&p[at]) * (load(&dp[at]) - delta[i]);
-                    store(&ds[at], there ? made : vec{});
+                    store(&ds[at], inside ? made : vec{});
                 });
             }
-            gather(job.k, ds, c);
-            scatter(job.dk, ds, q_rows, c);
-            scatter(job.dv, p, g_rows, c);
+            mix<false>(job.k, ds, total, c);
+            mix<true>(job.dk, ds, q_rows, c);
+            mix<true>(job.dv, p, g_rows, c);
         });
         for (int i = 0; i < there; ++i) {
             float *dq = job.dq.head(task.b, head) + token[i] * job.dq.n;
@@ -450,10 +415,9 @@ std::vector<Task> tasks(const Job &job) {
     for (int64_t b = 0; b < job.batch; ++b)
         for (int64_t h = 0; h < job.heads; ++h)
             for (int64_t r = 0; r < a[0].dilation * a[1].dilation * a[2].dilation; ++r) {
-                Task t{b, h, {r / (a[1].dilation * a[2].dilation), r / a[2].dilation % a[1].dilation, r % a[2].dilation}};
-                int64_t blocks = 1;
-                for (int n = 0; n < 3; ++n)
-                    blocks *= (steps(a[n].queries, a[n].dilation, t.residue[n]) + (n == 2 ? QB - 1 : 0)) / (n == 2 ? QB : 1);
+                Task t{b, h, {r / a[2].dilation / a[1].dilation, r / a[2].dilation % a[1].dilation, r % a[2].dilation}};
+                int64_t blocks = (steps(a[2].queries, a[2].dilation, t.residue[2]) + QB - 1) / QB;
+                for (int n = 0; n < 2; ++n) blocks *= steps(a[n].queries, a[n].dilation, t.residue[n]);
                 for (int64_t part = 0; part < parts; ++part) {
                     t.first = blocks * part / parts, t.last = blocks * (part + 1) / parts;
                     if (t.first < t.last) found.push_back(t);
