@@ -345,7 +345,7 @@ class Worker {
             float *out = job.out.head(task.b, head) + token[i] * job.out.n;
             const float by = sum[i] == 0.0f ? 0.0f : 1.0f / sum[i];
             for (int64_t d = 0; d < dim; d += W) store(out + d, load(&total[i * dim + d]) * by);
-            job.lse.head(task.b, head)[token[i] * job.lse.n] = sum[i] == 0.0f ? -INF : top[i] + std::log(sum[i]);
+            job.lse.head(task.b, head)[token[i] * job.lse.n] = top[i] + std::log(sum[i]);
         }
     }
 

@@ -40,9 +40,8 @@ def pieces_of(problem: Problem) -> list[Piece]:
     if problem.q.dtype != torch.float32:
         raise CallError(f"impl='native' is for float32, q is {problem.q.dtype}", hint="q.float(), or impl='tiled'")
     library()
-    return [
-        NativeBox(one.problem, one.box) if isinstance(one, tiled.Boxes) else one for one in tiled.pieces_of(problem)
-    ]
+    pieces = tiled.pieces_of(problem)
+    return [NativeBox(problem, one.box) if isinstance(one, tiled.Boxes) else one for one in pieces]
 
 
 class _View(ctypes.Structure):
