@@ -12,7 +12,7 @@ what the way before had allocated. Peak memory is the growth of the resident set
 way in a fresh process. The gate runs first: every way gives the numbers of a float64 reference.
 
 dense: SDPA with a mask · gather: keys of every window gathered by index · shifted: one shifted product for each place
-in the window · flex: FlexAttention, compiled.
+in the window · flex: FlexAttention, compiled · regard native: `impl="native"`, where there is a C++ compiler.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import argparse
 import itertools
 import json
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
@@ -28,7 +29,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -134,12 +135,20 @@ def flex(case: Case) -> Callable[..., Tensor]:
     return partial(torch.compile(flex_attention), block_mask=mask)
 
 
-def ours(case: Case) -> Callable[..., Tensor]:
+def ours(case: Case, impl: Literal["tiled", "native"] = "tiled") -> Callable[..., Tensor]:
     pattern = case.pattern()
-    return lambda q, k, v: rg.attend(q, k, v, pattern=pattern, impl="tiled").out
+    return lambda q, k, v: rg.attend(q, k, v, pattern=pattern, impl=impl).out
 
 
-WAYS = {"regard": ours, "dense": dense, "gather": gather, "shifted": shifted, "flex": flex}
+NATIVE = ("regard native",) if any(map(shutil.which, ("c++", "g++", "clang++"))) else ()
+WAYS = {
+    "regard": ours,
+    "regard native": partial(ours, impl="native"),
+    "dense": dense,
+    "gather": gather,
+    "shifted": shifted,
+    "flex": flex,
+}
 
 
 def leaves(operands: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -160,7 +169,7 @@ def gate() -> None:
         def oracle(q: Tensor, k: Tensor, v: Tensor, case: Case = case) -> Tensor:
             return rg.attend(q, k, v, pattern=case.pattern(), impl="reference").out
 
-        for name in ("regard", *case.ways):
+        for name in ("regard", *NATIVE, *case.ways):
             made = WAYS[name](case)
             assert float((made(q, k, v) - oracle(*wide)).abs().max()) < 5e-6, name
             for got, expected in zip(backward(made, leaves((q, k, v))), backward(oracle, leaves(wide)), strict=True):
@@ -235,7 +244,7 @@ def resident(which: str) -> float:
 def at(name: str, rounds: int, with_flex: bool) -> dict[str, Any]:
     case = CASES[name]
     operands = case.operands()
-    names = ["regard", *case.ways, *(["flex"] if with_flex and len(case.axes) == 2 else [])]
+    names = ["regard", *NATIVE, *case.ways, *(["flex"] if with_flex and len(case.axes) == 2 else [])]
     made = {way: WAYS[way](case) for way in names}
 
     def forward(function: Callable[..., Tensor]) -> None:
@@ -248,7 +257,9 @@ def at(name: str, rounds: int, with_flex: bool) -> dict[str, Any]:
         both = {way: partial(backward, f, leaves(operands)) for way, f in made.items() if way != "flex"}
         told["forward and backward"] = ratios(both, rounds)
     modes = ["forward", *(["both"] if case.backward else [])]
-    told["peak MiB"] = {f"{way}, {mode}": peak(name, way, mode) for way in ("regard", *case.ways) for mode in modes}
+    told["peak MiB"] = {
+        f"{way}, {mode}": peak(name, way, mode) for way in ("regard", *NATIVE, *case.ways) for mode in modes
+    }
     return told
 
 
@@ -276,7 +287,7 @@ def main() -> None:
         found[name] = json.loads(done.stdout)
         for mode in ("forward", "forward and backward"):
             for way, (low, middle, high) in found[name].get(mode, {}).items():
-                print(f"{name:36} {mode:21} {way:12} {middle:8.2f} ({low:.2f}-{high:.2f})", flush=True)
+                print(f"{name:36} {mode:21} {way:13} {middle:8.2f} ({low:.2f}-{high:.2f})", flush=True)
         memory = ", ".join(f"{way} {mib:.0f}" for way, mib in found[name]["peak MiB"].items())
         print(
             f"{name:36} {found[name]['share of matrix product speed']:.0%} of matrix products; MiB: {memory}",

@@ -123,9 +123,10 @@ def attend(
     that are there (padding). extra_kv: keys and values `[B, Hk, E, D]` that all queries see besides. sink: `[H]`, the
     logit of a key whose value is zero ("off by one" at 0).
     impl: `reference` (float64, all logits), `composite` (plain torch, differentiable without limit), `tiled` (intervals
-    only), `dense` (any pattern), `flex` (torch's FlexAttention, compiled; on CPUs without gradient and lse), `triton`
-    (intervals, on GPUs), `natten` (neighborhoods, on GPUs, where NATTEN is installed), or `auto`, which takes what
-    costs least; a choice is never replaced.
+    only), `native` (the same in C++, built at first use by this machine's compiler; float32 on CPUs), `dense` (any
+    pattern), `flex` (torch's FlexAttention, compiled; on CPUs without gradient and lse), `triton` (intervals, on GPUs),
+    `natten` (neighborhoods, on GPUs, where NATTEN is installed), or `auto`, which takes what costs least of
+    `composite`, `tiled` and `dense`; a choice is never replaced.
 
     Under autocast, operands that are not float64 are cast to its type, and sums stay in float32. In torch.compile a
     call is a part of the graph, without a break; make the pattern before. torch.func's grad and vmap look into

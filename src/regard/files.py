@@ -44,6 +44,15 @@ def _fresh_mode(draft: Path) -> int:
     return mode
 
 
+def cache_dir() -> Path:
+    """$REGARD_CACHE, or the place that the operating system gives to caches."""
+    if given := os.environ.get("REGARD_CACHE"):
+        return Path(given)
+    from platformdirs import user_cache_path
+
+    return user_cache_path("regard")
+
+
 def write_text(path: str | os.PathLike[str], text: str) -> Path:
     """Write UTF-8 text, whole or not at all."""
     with whole(path) as draft:

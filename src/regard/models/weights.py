@@ -14,17 +14,9 @@ from torch import Tensor
 
 from regard import files
 from regard.errors import DataError, ExtraError, install
+from regard.files import cache_dir
 
 Tensors = dict[str, Tensor]
-
-
-def cache_dir() -> Path:
-    """$REGARD_CACHE, or the place that the operating system gives to caches."""
-    if given := os.environ.get("REGARD_CACHE"):
-        return Path(given)
-    from platformdirs import user_cache_path
-
-    return user_cache_path("regard")
 
 
 def digest(tensors: Tensors) -> str:

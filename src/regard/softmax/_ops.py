@@ -1,4 +1,4 @@
-"""`dense` and `tiled` as ops that torch knows, forward and backward: in compiled graphs each is one node.
+"""`dense`, `tiled` and `native` as ops that torch knows, forward and backward: in compiled graphs each is one node.
 
 An op takes tensors and numbers, so a pattern goes by a number: of a table that keeps a pattern as long as this process
 lives, for a compiled graph may be called at any time. Only what is traced comes here; eager calls hold their pattern.
@@ -15,11 +15,13 @@ from torch.nn import functional as F
 
 from regard.errors import CallError
 from regard.patterns._pattern import Pattern
-from regard.softmax import dense, tiled
+from regard.softmax import dense, native, tiled
 from regard.softmax._pieces import Piece, backward, check, forward, operands
 from regard.softmax._problem import Problem
 
-PIECES: dict[str, Callable[[Problem], list[Piece]]] = {"dense": dense.pieces_of, "tiled": tiled.pieces_of}
+PIECES: dict[str, Callable[[Problem], list[Piece]]] = {
+    "dense": dense.pieces_of, "tiled": tiled.pieces_of, "native": native.pieces_of,
+}  # fmt: skip
 _numbers: dict[Pattern, int] = {}
 _patterns: list[Pattern] = []
 

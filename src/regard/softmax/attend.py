@@ -22,16 +22,17 @@ from regard.softmax._tracing import outside, transformed
 from regard.softmax.composite import composite
 from regard.softmax.dense import dense, everything
 from regard.softmax.flex import flex
+from regard.softmax.native import native
 from regard.softmax.natten import natten
 from regard.softmax.reference import reference
 from regard.softmax.tiled import tiled
 from regard.softmax.triton import triton
 
-Impl = Literal["auto", "reference", "composite", "tiled", "dense", "flex", "triton", "natten"]
+Impl = Literal["auto", "reference", "composite", "tiled", "native", "dense", "flex", "triton", "natten"]
 
 IMPLS: Mapping[str, Callable[[Problem], tuple[Tensor, Tensor | None]]] = {
-    "reference": reference, "composite": composite, "tiled": tiled, "dense": dense,
-    "flex": flex, "triton": triton, "natten": natten,
+    "reference": reference, "composite": composite, "tiled": tiled, "native": native,
+    "dense": dense, "flex": flex, "triton": triton, "natten": natten,
 }  # fmt: skip
 PLAIN = ("composite", "reference")  # made of torch's own ops
 DEARER = 1.25  # what a pair costs in a tile, over one in a long row with a mask: measured on a CPU
@@ -117,7 +118,8 @@ def cheapest(p: Problem) -> tuple[str, str]:
 
     Away from CPUs, where a bias needs a gradient, and inside torch.func: composite. Without intervals, or with a bias
     of single pairs: dense. Otherwise what costs less: the pairs that tiles hold, with what queries, keys and ops cost
-    beside, times 1.25, or all pairs.
+    beside, times 1.25, or all pairs. Never native, flex, triton or natten: what needs a compiler or another library is
+    asked for by name.
     """
     if p.q.device.type != "cpu":
         return "composite", f"the others are for CPUs, q is on {p.q.device}"
