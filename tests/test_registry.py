@@ -478,3 +478,8 @@ def test_the_catalogue_file_is_read_without_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["True", "False"]
+
+
+def test_a_value_that_an_option_does_not_list_is_refused() -> None:
+    with pytest.raises(MethodError, match=r"fido has no game='both'\n.*'keep', 'drop'"):
+        registry.find("explainers", functools.partial(registry.cards("explainers")["fido"].function, game="both"))

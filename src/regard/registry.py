@@ -12,6 +12,7 @@ import inspect
 import json
 import pkgutil
 import sys
+import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -241,6 +242,18 @@ class Chosen(NamedTuple):
     settings: dict[str, Any]
 
 
+def _check_choices(card: Card, given: Mapping[str, Any]) -> None:
+    """Raise MethodError for a value that its option, a Literal, does not list."""
+    try:
+        kinds = typing.get_type_hints(card.function) if given else {}
+    except NameError:  # a type that only type checkers see
+        return
+    for name, value in given.items():
+        choices = typing.get_args(kinds.get(name)) if typing.get_origin(kinds.get(name)) is typing.Literal else ()
+        if choices and value not in choices:
+            raise MethodError(f"{card.name} has no {name}={value!r}", hint=f"one of {', '.join(map(repr, choices))}")
+
+
 def find(family: str, chosen: str | Card | Callable[..., Any]) -> Chosen:
     """Resolve a name, card, function or `functools.partial` with options."""
     given: dict[str, Any] = {}
@@ -272,6 +285,7 @@ def find(family: str, chosen: str | Card | Callable[..., Any]) -> Chosen:
     for name in given:
         if name not in settings:
             raise MethodError.unknown(f"option of {card.name}", name, settings, see=f"regard card {card.name}")
+    _check_choices(card, given)
     function = functools.partial(card.function, **given) if given else card.function
     return Chosen(card, function, settings | given)
 

@@ -1,10 +1,11 @@
 """Texts become the patterns they name; every way gets a row; what a plan says stands beside what was measured."""
 
 import pytest
+import torch
 
 import regard as rg
 from regard.bench.attention import COLUMNS, Shape, attention, read
-from regard.errors import LayoutError, MethodError
+from regard.errors import CallError, LayoutError, MethodError
 
 
 def column(made: rg.bench.Bench, name: str) -> list[object]:
@@ -84,3 +85,9 @@ def test_without_memory_for_a_mask_there_is_no_dense(monkeypatch: pytest.MonkeyP
 def test_no_rounds_are_refused() -> None:
     with pytest.raises(LayoutError, match="0 rounds"):
         attention(rounds=0)
+
+
+def test_a_device_that_is_not_there() -> None:
+    if not torch.cuda.is_available():
+        with pytest.raises(CallError, match="no device cuda"):
+            attention(["window(4)"], sizes=["8x8"], device="cuda")

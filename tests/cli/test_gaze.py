@@ -68,3 +68,19 @@ def test_a_flat_photo_has_no_peaks(tmp_path: Path) -> None:
 def test_errors_are_ours() -> None:
     done = invoke("sample:coffee", "--method", "bmz")
     assert isinstance(done.exception, MethodError)
+
+
+def test_photos_of_one_name_keep_their_pictures(tmp_path: Path) -> None:
+    for folder, level in (("a", 60), ("b", 200)):
+        (tmp_path / folder).mkdir()
+        photo = np.full((30, 40, 3), level, dtype=np.uint8)
+        photo[8:14, 20:26] = 255 - level
+        Image.fromarray(photo).save(tmp_path / folder / "one.png")
+    done = invoke(*(str(tmp_path / f / "one.png") for f in "ab"), "--method", "pft", "--out", str(tmp_path / "new"))
+    assert done.exit_code == 0, done.output
+    assert sorted(p.name for p in (tmp_path / "new").glob("*.png")) == ["one-pft-2.png", "one-pft.png"]
+
+
+def test_only_the_learnt_predictor_knows_of_time() -> None:
+    assert isinstance(invoke("sample:coffee", "--method", "bms", "--when", "early").exception, MethodError)
+    assert isinstance(invoke("sample:coffee", "--when", "soon").exception, MethodError)

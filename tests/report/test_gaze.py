@@ -15,6 +15,9 @@ def test_a_picture_and_its_summary(tmp_path: Path) -> None:
     drawn = write(heat, photo, np.array([[10.0, 12.34]]), tmp_path / "drawn.png")
     assert plain.read_bytes()[:4] == drawn.read_bytes()[:4] == b"\x89PNG"
     assert plain.read_bytes() != drawn.read_bytes()
-    told = summary(heat, np.array([[10.0, 12.34]]), drawn)
+    told = summary(heat, np.array([[10.0, 12.34]]), drawn, (50, 100))
+    assert [(r["centre"], r["box"]) for r in told["regions"]] == [
+        ([50.0, 25.0], [0, 0, 100, 50])
+    ]  # pixels of the photo
     assert (told["method"], told["fixations"], told["picture"]) == ("drawn", [[10.0, 12.3]], str(drawn))
     assert "values" not in told

@@ -249,3 +249,11 @@ def test_refusals() -> None:
         attend(x, bad, x)
     with pytest.raises(LayoutError, match="which is for 48 and 48"):
         rg.attend(x, x, x, pattern=NEAR)
+
+
+def test_what_is_no_tensor_or_no_pattern_is_told() -> None:
+    q = torch.randn(1, 1, 4, 2, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(LayoutError, match="q"):
+        rg.attend([1.0], q, q)  # type: ignore[arg-type]
+    with pytest.raises(LayoutError, match="pattern='neighborhood'"):
+        rg.attend(q, q, q, pattern="neighborhood")  # type: ignore[arg-type]

@@ -63,6 +63,8 @@ def attention(
     """
     if rounds < 1:
         raise LayoutError(f"{rounds} rounds", hint="at least 1")
+    if device != "cpu" and not torch.cuda.is_available():
+        raise CallError(f"no device {device} is at hand", hint="device='cpu'")
     ready = [one for one in patterns if isinstance(one, Pattern)]
     for one in patterns:
         ready += [read(one, size) for size in sizes] if isinstance(one, str) else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ from typer.core import TyperGroup
 from regard import api
 from regard.cli.gaze_train import train
 from regard.cli.show import console, write_error, write_json
-from regard.errors import DataError, ImageError
+from regard.errors import DataError, ImageError, MethodError
 from regard.gaze import verbs
 
 
@@ -39,6 +40,8 @@ def gaze(
         list[str] | None, typer.Argument(help="Photos: paths or sample:NAME.", show_default="sample:chelsea")
     ] = None,
     method: Annotated[str, typer.Option(help="A predictor (see regard list gaze.predictors).")] = "gaze-dinov2",
+    when: Annotated[str, typer.Option(help="Of a viewing: early, middle or late; else all of it.")] = "",
+    weights: Annotated[str, typer.Option(help="A file of regard gaze train, for gaze-dinov2.")] = "",
     fixations: Annotated[int, typer.Option(help="Length of the scanpath over the map's peaks; 0: none.", min=0)] = 6,
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("regard-gaze"),
     json: Annotated[bool, typer.Option("--json", help="Print a JSON summary instead of words.")] = False,
@@ -52,6 +55,7 @@ def gaze(
     """
     from regard.report.gaze import page, summary, write
 
+    predictor = _chosen(method, when, weights)
     told: list[dict[str, Any]] = []
     for photo in photos or ["sample:chelsea"]:
         try:
@@ -60,14 +64,14 @@ def gaze(
             write_error(str(error))
             told.append({"source": photo, "error": str(error)})
             continue
-        heat = verbs.predict(x, method)
+        heat = verbs.predict(x, predictor)
         flat = bool(heat.values.max() == heat.values.min())
         size = (int(x.shape[2]), int(x.shape[3]))
         xy = verbs.scanpath(heat, size, fixations=fixations).xy if fixations and not flat else []
-        path = out / f"{Path(photo.removeprefix('sample:')).stem or 'photo'}-{heat.method}.png"
+        path = _free(out, f"{Path(photo.removeprefix('sample:')).stem or 'photo'}-{heat.method}", told)
         path.parent.mkdir(parents=True, exist_ok=True)
         write(heat, x[0].permute(1, 2, 0).numpy(), xy, path)
-        told.append({"source": photo, **summary(heat, xy, path)})
+        told.append({"source": photo, **summary(heat, xy, path, size)})
     read = any("error" not in one for one in told)
     report = page(told, out) if read else None
     if json:
@@ -90,7 +94,7 @@ def _tell(told: list[dict[str, Any]], report: Path | None) -> None:
         kind = "shares of looks" if one["unit"] == "density" else "saliency, no share of looks"
         screen.print(f"{grid['h']} x {grid['w']} values, {one['seconds']:.1f} s; {kind}")
         if one["fixations"]:
-            order = ", ".join(f"({x:.0f}, {y:.0f})" for x, y in one["fixations"])
+            order = ", ".join(f"({int(x)}, {int(y)})" for x, y in one["fixations"])
             screen.print(escape(f"peaks in order (x, y): {order}"))
         if parts := [f"{100 * r['mass']:.0f} % at ({', '.join(map(_round, r['centre']))})" for r in one["regions"][:4]]:
             screen.print(escape(f"regions of half of the map: {', '.join(parts)}"))
@@ -100,4 +104,23 @@ def _tell(told: list[dict[str, Any]], report: Path | None) -> None:
 
 
 def _round(value: float) -> str:
-    return f"{value:.0f}"
+    return str(int(value))
+
+
+def _free(folder: Path, name: str, told: list[dict[str, Any]]) -> Path:
+    """`name.png`, or `name-2.png` ... where this run has written that already, for another photo of the same name."""
+    taken = {one.get("picture") for one in told}
+    paths = (folder / f"{name}{end}.png" for end in ("", *(f"-{n}" for n in range(2, len(told) + 2))))
+    return next(path for path in paths if str(path) not in taken)
+
+
+def _chosen(method: str, when: str, weights: str) -> Any:
+    """The predictor, with the options that only the learnt one has."""
+    given = {name: value for name, value in (("when", when), ("weights", weights)) if value}
+    if not given:
+        return method
+    if method.replace("-", "_") != "gaze_dinov2":
+        raise MethodError(f"{method} has no {' and no '.join(given)}", hint="--method gaze-dinov2")
+    from regard.gaze.predictors.gaze_dinov2 import gaze_dinov2
+
+    return partial(gaze_dinov2, **given)

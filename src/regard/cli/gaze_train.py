@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,10 +12,11 @@ from regard.cli.show import console, write_json
 
 def train(
     fixations: Annotated[
-        Path, typer.Argument(help="A table of fixations, .csv or .tsv: image, observer, x, y, duration.")
+        Path, typer.Argument(help="A table of fixations, .csv or .tsv: image, observer, x, y, duration_ms.")
     ],
     photos: Annotated[Path, typer.Argument(help="The folder of the photos that it names.")],
     size: Annotated[str, typer.Option(help="Of the photos as they were shown, in pixels.")] = "800x600",
+    unit: Annotated[str, typer.Option("--duration-unit", help="Of the column duration: s or ms.")] = "",
     held: Annotated[int, typer.Option(help="Keep every so-manieth photo apart, to be scored on; 0: none.", min=0)] = 5,
     epochs: Annotated[int, typer.Option(help="Passes over all photos.", min=1)] = 18,
     seed: Annotated[int, typer.Option(help="Of weights and order.", min=0)] = 0,
@@ -32,9 +33,8 @@ def train(
     from regard.gaze.trained import train as run
     from regard.gaze.training import Schedule
 
-    made = run(
-        read(fixations, size=_size(size)), photos, out, held=held, schedule=Schedule(epochs=epochs, seed=seed)
-    )  # fmt: skip
+    seen = read(fixations, size=_size(size), duration_unit=_unit(unit))
+    made = run(seen, photos, out, held=held, schedule=Schedule(epochs=epochs, seed=seed))
     if json:
         told = {"weights": str(made.weights), "learnt": len(made.learnt), "held": list(made.held)}
         write_json({**told, "bits": list(made.bits)})
@@ -45,6 +45,13 @@ def train(
         bits = ", ".join(f"{one:.2f}" for one in made.bits)
         screen.print(f"bits a fixation over the centre prior on those, after each epoch: {bits}", markup=False)
     screen.print(f"weights: {made.weights}", markup=False, soft_wrap=True)
+
+
+def _unit(text: str) -> Any:
+    """None where the column's own name tells it, as duration_ms."""
+    if text not in ("", "s", "ms"):
+        raise typer.BadParameter(f"'{text}': s or ms", param_hint="--duration-unit")
+    return text or None
 
 
 def _size(text: str) -> tuple[int, int]:

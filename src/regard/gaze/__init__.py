@@ -1,4 +1,4 @@
-"""People: where they look. `rg.gaze.read` their eyes, `predict` without weights, `score` a map against them."""
+"""People: where they look. `rg.gaze.read` their eyes, `predict` them, `score` a map against them, `train` on them."""
 
 from __future__ import annotations
 

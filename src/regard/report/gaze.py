@@ -27,12 +27,18 @@ def write(heat: Map, photo: Any, xy: Any, path: Path) -> Path:
     return path
 
 
-def summary(heat: Map, xy: Any, path: Path) -> dict[str, Any]:
-    """What the map says about itself, without its values; fixations in pixels of the photo."""
+def summary(heat: Map, xy: Any, path: Path, size: tuple[int, int]) -> dict[str, Any]:
+    """What the map says about itself, without its values; all places in pixels of the photo of size (height, width)."""
     told = {key: value for key, value in heat.to_dict().items() if key not in ("values", "se")}
     values = heat.values[0] - min(0.0, float(np.min(heat.values[0])))
+    scale = (size[1] / heat.grid.w, size[0] / heat.grid.h)
     found = [
-        {"mass": round(r.mass, 4), "area": round(r.area, 4), "centre": [round(v, 1) for v in r.centre], "box": r.box}
+        {
+            "mass": round(r.mass, 4),
+            "area": round(r.area, 4),
+            "centre": [round(v * s, 1) for v, s in zip(r.centre, scale, strict=True)],
+            "box": [round(v * s) for v, s in zip(r.box, scale * 2, strict=True)],
+        }
         for r in (regions(values) if values.max() > values.min() else [])
     ]
     path_told = [[round(float(v), 1) for v in one] for one in xy]
@@ -61,6 +67,5 @@ def page(told: Sequence[dict[str, Any]], folder: Path) -> Path:
 
 
 def _caption(one: dict[str, Any]) -> str:
-    grid = one["grid"]
     held = sum(r["area"] for r in one["regions"])
-    return f"half of the map, on {100 * held:.1f} % of {grid['w']} x {grid['h']}; places in its pixels"
+    return f"half of the map, on {100 * held:.1f} % of the photo; places in its pixels"

@@ -67,9 +67,11 @@ def attend(
     sink: Tensor | None = None, impl: str = "auto",
 ) -> Attended:  # fmt: skip
     """See `regard.attend`."""
-    for name, x in (("q", q), ("k", k)):
-        if x.ndim != 4:
-            raise LayoutError(f"{name} {list(x.shape)}", hint="[B, H, N, D]")
+    for name, x in (("q", q), ("k", k), ("v", v)):
+        if not isinstance(x, Tensor) or x.ndim != 4:
+            raise LayoutError(f"{name} {list(getattr(x, 'shape', [type(x).__name__]))}", hint="a tensor [B, H, N, D]")
+    if pattern is not None and not isinstance(pattern, Pattern):
+        raise LayoutError(f"pattern={pattern!r}", hint="one that is made: rg.patterns.neighborhood((h, w), 7)")
     given = q, k, v, pattern, bias, scale, mask, extra_kv, sink, impl
     if torch.compiler.is_compiling():
         from regard.softmax._trace import traced

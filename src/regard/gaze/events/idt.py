@@ -28,7 +28,7 @@ def idt(eye: Samples, *, dispersion: float = 1.0, shortest: float = 0.1) -> Arra
     least = max(2, round(shortest * eye.rate))
     labels = np.where(eye.seen, SACCADE, NOTHING)
     xy, seen, n = eye.degrees, eye.seen, len(eye)
-    start = 0
+    start, last = 0, -1
     while start + least <= n:
         window = xy[start : start + least]
         if not seen[start : start + least].all() or _spread(window.min(0), window.max(0)) > dispersion:
@@ -40,8 +40,8 @@ def idt(eye: Samples, *, dispersion: float = 1.0, shortest: float = 0.1) -> Arra
             if _spread(low, high) > dispersion:
                 break
             end += 1
-        labels[start:end] = FIXATION
-        start = end
+        labels[start + (start == last) : end] = FIXATION  # one that follows at once is told apart by a sample
+        start = last = end
     return labels
 
 
