@@ -55,7 +55,7 @@ SITE = "blocks.1"  # of EfficientNet-lite0: 24 channels
 ON_CNN: dict[str, dict[str, Any]] = {
     "occlusion": {"cells": CELLS}, "rise": {"forwards": 96}, "lime": {"forwards": 256},
     "kernel_shap": {"forwards": 128}, "shapley_sampling": {"cells": CELLS, "orders": 2}, "banzhaf": {"cells": CELLS},
-    "regional_multiscale": {"scales": (30, 60), "samples": 1}, "scorecam": {}, "ablationcam": {},
+    "regional_multiscale": {"scales": 2, "samples": 2}, "scorecam": {}, "ablationcam": {},
 }  # fmt: skip
 ON_VIT: dict[str, dict[str, Any]] = {
     "occlusion": {"cells": CELLS}, "banzhaf": {"cells": CELLS}, "rise": {"forwards": 96}, "tis": {"masks": 64},
