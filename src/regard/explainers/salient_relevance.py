@@ -22,9 +22,9 @@ from regard.subjects.values import MapValues
     "by the epsilon rule has",
     source="sections 3.2 and 3.3: layer-wise relevance, then context-aware saliency of it",
     needs={"score"},
-    differs="the positive relevance, on a small grid; patches are compared within a scale, their middles counting most; "
-    "the epsilon rule at the pixels too. Of relevance by the zplus rule, which has areas already, it keeps the peak and "
-    "loses energy",
+    differs="the positive relevance, on a small grid; patches are compared within a scale, their middles counting "
+    "most; the epsilon rule at the pixels too. Of relevance by the zplus rule, which has areas already, it keeps the "
+    "peak and loses energy",
     unit="share of the most distinct",
 )
 def salient_relevance(
