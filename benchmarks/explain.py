@@ -255,7 +255,7 @@ def cam_ways(model: nn.Module, x: Tensor, target: int) -> dict[str, Way]:
     layer = dict(model.named_modules())[SITE]
 
     def theirs(kind: str) -> Any:
-        with getattr(package, kind)(model, target_layers=[layer], compute_input_gradient=False) as peer:
+        with getattr(package, kind)(model, target_layers=[layer]) as peer:
             peer.batch_size = 8
             return peer(x.clone(), [ClassifierOutputTarget(target)])
 
