@@ -248,7 +248,10 @@ def captum_ways(model: nn.Module, x: Tensor, target: int, base: dict[str, Any]) 
 
 
 def cam_ways(model: nn.Module, x: Tensor, target: int) -> dict[str, Way]:
-    """pytorch-grad-cam, on one layer of 24 channels; ours is stretched as theirs before the two are compared."""
+    """pytorch-grad-cam, on one layer of 24 channels; ours is stretched as theirs before the two are compared.
+
+    Its AblationCAM subtracts 1e7 from a channel that is not all positive, as here: no map to compare.
+    """
     import pytorch_grad_cam as package
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
@@ -263,7 +266,7 @@ def cam_ways(model: nn.Module, x: Tensor, target: int) -> dict[str, Way]:
         heat = torch.from_numpy(asked(model, x, target, name, SITE)).clamp_min(0)[None]
         return F.interpolate(heat, x.shape[2:], mode="bilinear")
 
-    names = {"gradcam": "GradCAM", "scorecam": "ScoreCAM", "ablationcam": "AblationCAM"}
+    names = {"gradcam": "GradCAM", "scorecam": "ScoreCAM"}
     return {
         f"{name}, pytorch-grad-cam": (partial(ours, name), partial(theirs, kind), 0.99) for name, kind in names.items()
     }

@@ -117,14 +117,14 @@ class _Layer(torch.autograd.Function):
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, run: Callable[..., Tensor], rule: Rule, epsilon: float
     ) -> Tensor:
         out = run(x, weight, bias)
-        ctx.save_for_backward(x, weight, out)
-        ctx.how = run, rule, epsilon
+        ctx.save_for_backward(x, weight)
+        ctx.how = run, rule, epsilon, out.clone()  # what follows may write in place
         return out
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight, out = ctx.saved_tensors
-        run, rule, epsilon = ctx.how
+        x, weight = ctx.saved_tensors
+        run, rule, epsilon, out = ctx.how
         relevance = grad * out
         with torch.enable_grad(), torch._C.DisableTorchFunction():
             if rule == "epsilon":
@@ -145,12 +145,13 @@ class _Passed(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, z: Tensor, run: Callable[[Tensor], Tensor]) -> Tensor:
         out = run(z.detach())
-        ctx.save_for_backward(z, out)
+        ctx.save_for_backward(z)
+        ctx.out = out.clone()
         return out.clone() if out is z else out
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        z, out = ctx.saved_tensors
+        (z,), out = ctx.saved_tensors, ctx.out
         return torch.where(z == 0, torch.zeros_like(z), grad * out / torch.where(z == 0, torch.ones_like(z), z)), None
 
 
