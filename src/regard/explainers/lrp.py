@@ -39,7 +39,7 @@ def lrp(x: Tensor, score: Scorer, *, rule: Rule = "zplus", epsilon: float = 1e-6
     >>> import regard as rg
     >>> model = rg.model("random:test_resnet")
     >>> rg.explain(model, rg.image("sample:coffee", like=model), method="lrp", target=7).values.shape
-    (1, 320, 480)
+    (1, 160, 160)
     """
     made = relevance(score, x, rule, epsilon)
     return on_pixels(made, gap=completeness_gap(made, score.value))

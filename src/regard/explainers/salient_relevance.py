@@ -46,7 +46,7 @@ def salient_relevance(
     >>> model = rg.model("random:test_resnet")
     >>> small = partial(rg.explainers.salient_relevance, side=10)
     >>> rg.explain(model, rg.image("sample:coffee", like=model), method=small, target=7).grid
-    Grid(h=10, w=15, prefix=0)
+    Grid(h=10, w=10, prefix=0)
     """
     if x.ndim != 4 or not 8 <= side <= min(x.shape[2:]):
         raise LayoutError(
