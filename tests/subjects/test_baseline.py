@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from regard.errors import MethodError
 from regard.subjects.baseline import baseline_picture
@@ -33,6 +34,15 @@ def test_a_series_is_blurred_along_time_only() -> None:
     assert made[0, 1].abs().max() == 0.0
     assert 0.4 < float(made[0, 0, 49]) < 0.6
     assert torch.equal(baseline_picture(step, "mean")[0, 0], torch.full((100,), 0.5))
+
+
+def test_a_blurred_picture_is_a_convolution_with_edges_repeated() -> None:
+    sigma, reach = 12 / 20, 2
+    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1).double() / sigma) ** 2)
+    both = kernel[:, None] * kernel / kernel.sum() ** 2
+    padded = F.pad(X.double(), (reach,) * 4, mode="replicate")
+    wanted = F.conv2d(padded.flatten(0, 1)[:, None], both[None, None])[:, 0].view_as(X)
+    torch.testing.assert_close(baseline_picture(X.double(), "blur"), wanted)
 
 
 def test_refusals() -> None:

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import regard as rg
 from regard.errors import CallError, DegenerateError
@@ -134,3 +135,32 @@ def test_refusals(how: str, error: type[Exception], told: str) -> None:
     model.how = how
     with pytest.raises(error, match=told):
         scorer(model).gradient()
+
+
+class Viewed(nn.Module):
+    """As many tutorials have it: `view`, which a picture with its channels last does not allow."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kernel = nn.Parameter(torch.linspace(-1, 1, 4 * 27).sin().view(4, 3, 3, 3))
+        self.weight = nn.Parameter(torch.linspace(-1, 1, 4 * 14 * 14 * 2).view(2, -1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = nn.functional.conv2d(x, self.kernel)
+        return x.view(len(x), -1) @ self.weight.T
+
+
+def test_a_model_that_views_its_pictures_is_run_all_the_same() -> None:
+    model = Viewed()
+    x = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(RuntimeError, match="view size"):
+        model(x.contiguous(memory_format=torch.channels_last))
+    score = Scorer(Subject(model, x, ALL), 1)
+    torch.testing.assert_close(score(x), model(x)[:, 1].detach())
+    assert score.count == 4
+    assert score.gradient().shape == x.shape
+    made = rg.explain(model, x, method=partial(rg.explainers.occlusion, cells=2), target=1)
+    without = x.clone()
+    without[:, :, :8, :8] = score.baseline("blur")[:, :, :8, :8]
+    wanted = (model(x) - model(without))[:, 1].detach().double()
+    torch.testing.assert_close(torch.from_numpy(made.values)[:, 0, 0], wanted, rtol=1e-4, atol=1e-5)

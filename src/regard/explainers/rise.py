@@ -54,14 +54,16 @@ def rise(
             f"{forwards} masks of {cells} cells with p = {p}", hint="forwards=4000, cells=7, p=0.5 are the authors'"
         )
     replaced = score.baseline(baseline, generator)
+    evidence = x - replaced
     weighted = x.new_zeros(len(x), *x.shape[2:], dtype=torch.float64)
     seen, total = torch.zeros_like(weighted[:1]), weighted.new_zeros(len(x))
     for start in track(range(0, forwards, AT_A_TIME), "random masks"):
         masks = smooth_masks(min(AT_A_TIME, forwards - start), cells, p, x, generator)
-        pictures = (replaced + masks[:, None, None] * (x - replaced)).flatten(0, 1)
+        pictures = torch.addcmul(replaced, masks[:, None, None], evidence).flatten(0, 1)
         scores = score(pictures).view(len(masks), len(x)).double()
-        weighted += torch.einsum("nb,nhw->bhw", scores, masks.double())
-        seen += masks.double().sum(0)
+        masks = masks.double()
+        weighted += (scores.T @ masks.flatten(1)).view_as(weighted)
+        seen += masks.sum(0)
         total += scores.sum(0)
     if divide == "expectation":
         return on_pixels((weighted / (forwards * p))[:, None].to(x.dtype))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
 from regard.errors import MethodError
 
@@ -40,14 +39,17 @@ def baseline_picture(
 
 
 def _blurred(x: Tensor) -> Tensor:
-    """A Gaussian of a twentieth of the longest side, edges repeated."""
+    """A Gaussian of a twentieth of the longest side, edges repeated: a product with a matrix along each axis."""
     sigma = max(x.shape[2:]) / 20
-    offsets = torch.arange(-round(3 * sigma), round(3 * sigma) + 1, dtype=x.dtype, device=x.device)
-    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
-    kernel = (kernel / kernel.sum()).expand(x.shape[1], 1, 1, -1)
-    flat = x[..., None, :] if x.ndim == 3 else x
-    pad = len(offsets) // 2
-    across = F.conv2d(F.pad(flat, (pad, pad, 0, 0), mode="replicate"), kernel, groups=x.shape[1])
-    if x.ndim == 3:
-        return across[..., 0, :]
-    return F.conv2d(F.pad(across, (0, 0, pad, pad), mode="replicate"), kernel.mT, groups=x.shape[1])
+    for axis in range(2, x.ndim):
+        x = (x.movedim(axis, -1) @ _smoothing(x.shape[axis], sigma).to(x).mT).movedim(-1, axis)
+    return x.contiguous()
+
+
+def _smoothing(n: int, sigma: float) -> Tensor:
+    """Row i: the weights of n places for place i; what falls over an edge lands on it."""
+    reach = round(3 * sigma)
+    offsets = torch.arange(-reach, reach + 1)
+    kernel = torch.exp(-0.5 * (offsets.double() / sigma) ** 2)
+    places = (torch.arange(n)[:, None] + offsets).clamp(0, n - 1)
+    return torch.zeros(n, n, dtype=kernel.dtype).scatter_add_(1, places, (kernel / kernel.sum()).expand(n, -1))

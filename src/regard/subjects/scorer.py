@@ -45,6 +45,7 @@ class Scorer:
     def __init__(self, on: Subject, goal: Goal) -> None:
         self.on, self._goal = on, goal
         self.count = 0
+        self._channels_last = on.x.device.type == "cpu"  # convolutions and their gradients: a fifth faster there
         self._found: tuple[Target, Tensor] | None = None
 
     @property
@@ -220,8 +221,17 @@ class Scorer:
         return record
 
     def _run(self, pictures: Tensor) -> Any:
+        """The model's output; channels last where that is faster and the model's own `view` allows it."""
         self.count += pictures.shape[0]
-        return self.on.model(pictures)
+        if not self._channels_last or pictures.ndim != 4:
+            return self.on.model(pictures)
+        try:
+            return self.on.model(pictures.contiguous(memory_format=torch.channels_last))
+        except RuntimeError as error:
+            if "view size is not compatible" not in str(error):
+                raise
+        self._channels_last = False
+        return self.on.model(pictures.contiguous())
 
     def _split(self, pictures: Tensor) -> tuple[Tensor, ...]:
         b = self.on.x.shape[0]
