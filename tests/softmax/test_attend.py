@@ -7,7 +7,7 @@ from torch import Tensor
 import regard as rg
 from regard.errors import CallError, DegenerateError, LayoutError, MethodError
 from regard.softmax import LowRank, RelativeTable, merge
-from regard.softmax.attend import attend, cheapest, tiled_cost
+from regard.softmax.attend import attend, cheapest, check_kinds, tiled_cost
 
 from .problems import EVERY, a_problem
 
@@ -253,7 +253,9 @@ def test_refusals() -> None:
 
 def test_what_is_no_tensor_or_no_pattern_is_told() -> None:
     q = torch.randn(1, 1, 4, 2, generator=torch.Generator().manual_seed(0))
-    with pytest.raises(LayoutError, match="q"):
-        rg.attend([1.0], q, q)  # type: ignore[arg-type]
+    with pytest.raises(LayoutError, match=r"k \['list'\]"):
+        check_kinds(q, [1.0], q, None)
     with pytest.raises(LayoutError, match="pattern='neighborhood'"):
-        rg.attend(q, q, q, pattern="neighborhood")  # type: ignore[arg-type]
+        check_kinds(q, q, q, "neighborhood")
+    with pytest.raises(LayoutError, match=r"v \[4, 2\]"):
+        rg.attend(q, q, q[0, 0])

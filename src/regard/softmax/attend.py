@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -67,11 +67,7 @@ def attend(
     sink: Tensor | None = None, impl: str = "auto",
 ) -> Attended:  # fmt: skip
     """See `regard.attend`."""
-    for name, x in (("q", q), ("k", k), ("v", v)):
-        if not isinstance(x, Tensor) or x.ndim != 4:
-            raise LayoutError(f"{name} {list(getattr(x, 'shape', [type(x).__name__]))}", hint="a tensor [B, H, N, D]")
-    if pattern is not None and not isinstance(pattern, Pattern):
-        raise LayoutError(f"pattern={pattern!r}", hint="one that is made: rg.patterns.neighborhood((h, w), 7)")
+    check_kinds(q, k, v, pattern)
     given = q, k, v, pattern, bias, scale, mask, extra_kv, sink, impl
     if torch.compiler.is_compiling():
         from regard.softmax._trace import traced
@@ -81,6 +77,15 @@ def attend(
     if not transformed() and _has_nan(made.out.detach()):
         _blame(q, k, v, extra_kv, sink, bias)
     return made
+
+
+def check_kinds(q: Any, k: Any, v: Any, pattern: Any) -> None:
+    """Raise LayoutError for operands that are no tensors of four axes, and for a pattern that is none."""
+    for name, x in (("q", q), ("k", k), ("v", v)):
+        if not isinstance(x, Tensor) or x.ndim != 4:
+            raise LayoutError(f"{name} {list(getattr(x, 'shape', [type(x).__name__]))}", hint="a tensor [B, H, N, D]")
+    if pattern is not None and not isinstance(pattern, Pattern):
+        raise LayoutError(f"pattern={pattern!r}", hint="one that is made: rg.patterns.neighborhood((h, w), 7)")
 
 
 def _has_nan(out: Tensor) -> bool:
