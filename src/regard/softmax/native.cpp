@@ -411,7 +411,7 @@ class Worker {
 std::vector<Task> tasks(const Job &job) {
     std::vector<Task> found;
     const Axis *a = job.axes;
-    const int64_t parts = job.backward || job.threads == 1 ? 1 : 4 * job.threads / (job.batch * job.heads) + 1;
+    const int64_t parts = job.backward || job.threads == 1 ? 1 : 4 * job.threads / std::max<int64_t>(1, job.batch * job.heads) + 1;
     for (int64_t b = 0; b < job.batch; ++b)
         for (int64_t h = 0; h < job.heads; ++h)
             for (int64_t r = 0; r < a[0].dilation * a[1].dilation * a[2].dilation; ++r) {
