@@ -47,7 +47,7 @@ def test_more_work_takes_more_time_and_a_machine_is_measured() -> None:
         here = machine()
         one = min(seconds(lambda: a @ a) for _ in range(5))
         many = min(seconds(lambda: [a @ a for _ in range(8)]) for _ in range(5))
-    assert many > 3 * one
+    assert many > 2 * one
     assert here.threads == 1
     assert 1e8 < here.gemm < 1e14
     assert 1e8 < here.copy < 1e13
