@@ -25,6 +25,7 @@ class Layer(torch.nn.Module):
         self.w = torch.nn.Parameter(torch.randn(48, 16, generator=draw))
         self.impl, self.pattern, self.given = impl, pattern, given
     def forward(self, x):
+        assert self.pattern.queries.tokens == x.shape[1]  # a pattern may be read before it is used
         q, k, v = (x @ self.w.T).unflatten(-1, (3, 2, 8)).permute(2, 0, 3, 1, 4)
         made = rg.attend(q, k, v, pattern=self.pattern, impl=self.impl, **self.given)
         self.told = made.impl, made.why

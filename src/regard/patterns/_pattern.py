@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 from regard.errors import LayoutError
 from regard.patterns._axis import Axis, Box, meet, minus, pairs
@@ -143,6 +144,10 @@ class Pattern:
         seen = self.rows(at, at + 1).flatten(0, -2)[0]
         self_at = at - space.prefix if space == self.keys and at >= space.prefix else None
         return plot_pattern(seen[self.keys.prefix :].numpy(), self.keys.axes, self_at, f"{self}, query {at}", ax=ax)
+
+
+# For torch.compile, which asks what a pattern is when its graph first meets one, before `attend` is called.
+pytree.register_constant(Pattern)
 
 
 @dataclass(frozen=True)
