@@ -1,7 +1,7 @@
 """`attend` inside torch.compile: dynamo takes it as one call and looks no further; what it does is traced as ops.
 
-Patterns are constants of the graph: another pattern compiles again (they say so where they are made). Imported only where something is compiled, for the
-import of torch's compiler takes longer than that of regard.
+Patterns are constants of the graph (they say so where they are made): another pattern compiles again. Imported only
+where something is compiled, for the import of torch's compiler takes longer than that of regard.
 """
 
 from __future__ import annotations
