@@ -7,7 +7,7 @@ from torch import Tensor
 import regard as rg
 from regard.errors import CallError, LayoutError
 from regard.softmax import LowRank, RelativeTable
-from regard.softmax._problem import problem
+from regard.softmax._problem import _kept_rows, problem
 
 from .problems import SEPARABLE, a_problem
 
@@ -79,3 +79,20 @@ def test_a_table_is_read_by_relative_place(name: str) -> None:
             assert got.equal(expected)
     if q.prefix:
         assert added[0, :, : q.prefix].eq(0).all()
+
+
+def test_rows_are_kept_of_small_patterns_and_serve_every_mode(generator: torch.Generator) -> None:
+    """Made in inference mode they serve a gradient; a pattern of another window, or made from data, is another."""
+    q, k, v = torch.randn(3, 2, 2, 25, 8, generator=generator, dtype=torch.float64)
+    for window in (3, 5, 3):
+        pattern = rg.patterns.neighborhood((5, 5), window)
+        with torch.inference_mode():
+            rg.attend(q, k, v, pattern=pattern, impl="dense")
+        slopes = []
+        for impl in ("dense", "reference"):
+            leaf = q.clone().requires_grad_()
+            slopes += torch.autograd.grad(rg.attend(leaf, k, v, pattern=pattern, impl=impl).out.square().sum(), leaf)
+        torch.testing.assert_close(*slopes)
+    before = _kept_rows.cache_info()
+    rg.attend(q, k, v, pattern=rg.patterns.neighborhood((5, 5), 3), impl="dense")
+    assert _kept_rows.cache_info().hits > before.hits

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 
 import torch
@@ -36,6 +37,7 @@ class LowRank:
 
 
 Bias = Tensor | RelativeTable | LowRank
+SMALL = 1 << 20  # pairs of a pattern whose rows are kept
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ class Problem:
         space, q = self.pattern.queries, self.q
         stop = min(stop, space.tokens)
         with outside():
-            rows = self.pattern.rows(start, stop, q.device)
+            rows = _rows(self.pattern, start, stop, q.device)
         seen = constant(rows)
         added = torch.zeros(seen.shape, dtype=q.dtype, device=q.device).masked_fill_(~seen, float("-inf"))
         if added.ndim == 2:
@@ -101,6 +103,15 @@ class Problem:
             body = self.table.flatten(1)[:, constant(at)] * constant(there)
             added = added + torch.nn.functional.pad(body, (self.pattern.keys.prefix, 0))[None]
         return added
+
+
+def _rows(pattern: Pattern, start: int, stop: int, device: torch.device) -> Tensor:
+    """Which pairs are seen: found once for patterns that are small and not made from data, which come again."""
+    small = pattern.queries.tokens * pattern.keys.tokens <= SMALL and not pattern.lead
+    return (_kept_rows if small else Pattern.rows)(pattern, start, stop, device)
+
+
+_kept_rows = functools.lru_cache(maxsize=8)(Pattern.rows)
 
 
 def problem(
