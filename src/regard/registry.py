@@ -44,7 +44,7 @@ def _family(subjects: str, returns: str, one_line: str) -> Family:
 FAMILIES: Mapping[str, Family] = {
     "probes": _family("rows received call grid total out gradient carry", "PerQuery PerHead Summed", "Call -> numbers"),
     "explainers": _family(
-        "record layer layers scans prompts x generator score", "MapValues", "record or forwards -> Map"
+        "record layer activations layers scans prompts x generator score", "MapValues", "record or forwards -> Map"
     ),
     "edits": _family("", "Edit", "another call in a call's place"),
     "metrics": _family(

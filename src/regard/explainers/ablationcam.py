@@ -6,9 +6,11 @@ import torch
 from torch import Tensor
 
 from regard.errors import DegenerateError
+from regard.progress import track
 from regard.registry import method
+from regard.subjects.bank import BATCH
 from regard.subjects.scorer import Scorer
-from regard.subjects.tap import Layer
+from regard.subjects.tap import Activations
 from regard.subjects.values import MapValues
 
 
@@ -17,16 +19,16 @@ from regard.subjects.values import MapValues
     paper="ablationcam",
     claim="explicit ablations; for a linear head after average pooling, Grad-CAM's own direction",
     source="equations 1 and 2",
-    needs={"layer", "score"},
+    needs={"activations", "score"},
     differs="signed: the ReLU on the map is left to the reader; tokens of a ViT are ablated as channels are",
     unit="activation",
 )
-def ablationcam(layer: Layer, score: Scorer) -> MapValues:
+def ablationcam(activations: Activations, score: Scorer) -> MapValues:
     """Activations of a layer, each channel weighted by the share of the score that goes when it is set to 0.
 
     w_k = (y - y_k) / y, y_k the score with A_k = 0; L = sum_k w_k A_k. One forward a channel. Gives `[B, h, w]`.
 
-    Our layer.values: A `[B, C, h, w]`. Raises DegenerateError for a score of 0, of which nothing is a share.
+    Our activations.values: A `[B, C, h, w]`. Raises DegenerateError for a score of 0, of which nothing is a share.
     Source: Desai and Ramaswamy 2020, "Ablation-CAM: Visual Explanations for Deep Convolutional Network via
     Gradient-free Localization".
 
@@ -39,13 +41,17 @@ def ablationcam(layer: Layer, score: Scorer) -> MapValues:
     whole = score.value
     if (whole == 0).any():
         raise DegenerateError(f"the score of {score.target.label} is 0: no share of it can be lost", hint="hirescam")
-    channels = range(layer.values.shape[1])
-    left = torch.stack([score.with_layer(layer, _without(layer.values, k)) for k in channels], 1)
-    weights = (whole[:, None] - left) / whole[:, None]
-    return MapValues(torch.einsum("bk,bkhw->bhw", weights, layer.values), layer.grid, site=layer.address)
+    a = activations.values
+    some = max(1, BATCH // a.shape[0])
+    parts = track(torch.arange(a.shape[1]).split(some), "channels")
+    left = [score.with_layer(activations, _without(a, part)) for part in parts]
+    lost = whole - torch.cat(left).unflatten(0, (-1, a.shape[0]))
+    weights = (lost / whole).mT
+    return MapValues(torch.einsum("bk,bkhw->bhw", weights, a), activations.grid, site=activations.address)
 
 
-def _without(values: Tensor, channel: int) -> Tensor:
-    rest = values.clone()
-    rest[:, channel] = 0.0
-    return rest
+def _without(values: Tensor, channels: Tensor) -> Tensor:
+    """Copies of the pictures' activations, each without one channel, `[channels * B, C, h, w]`."""
+    rest = values.repeat(len(channels), 1, 1, 1, 1)
+    rest[torch.arange(len(channels)), :, channels] = 0.0
+    return rest.flatten(0, 1)

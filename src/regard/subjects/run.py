@@ -43,15 +43,18 @@ def explain(chosen: Chosen, on: Subject, *, target: Goal = None, site: str | Non
             on.model(on.x)
         given["record"] = record
         score.count += on.x.shape[0]
-    if {"layer", "layers"} & set(card.subjects):
+    if {"layer", "activations", "layers"} & set(card.subjects):
         how = (on.model, on.mechanisms, on.x)
-        if "layer" in card.subjects:
-            places = [place_at(site, *how) if site else auto_place(*how)]
-        else:
+        if "layers" in card.subjects:
             places = places_at(site, *how) if site else auto_places(*how)
+        else:
+            places = [place_at(site, *how) if site else auto_place(*how)]
         score.count += on.x.shape[0]
-        given["layers"] = score.layers(places)
-        given["layer"] = given["layers"][0]
+        if "activations" in card.subjects:
+            given["activations"] = score.activations(places[0])
+        else:
+            given["layers"] = score.layers(places)
+            given["layer"] = given["layers"][0]
     if "scans" in card.subjects:
         given["scans"] = score.scans()
     if "prompts" in card.subjects:

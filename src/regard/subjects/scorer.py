@@ -30,7 +30,7 @@ from regard.subjects.bank import BATCH
 from regard.subjects.baseline import baseline_picture
 from regard.subjects.forward import Subject, frozen
 from regard.subjects.scan import Scan, Scanned, SelectiveScan
-from regard.subjects.tap import Layer, Place, changed, put, taps
+from regard.subjects.tap import Activations, Layer, Place, activations, changed, put, taps
 from regard.subjects.target import Goal, Target, choose
 
 NO_GRADIENT = "the score does not depend on the picture in a way that can be differentiated"
@@ -129,6 +129,14 @@ class Scorer:
         self.count += self.on.x.shape[0]
         return taps(self.on.model, self.on.x, places, self.of_pictures)[0]
 
+    def activations(self, place: Place) -> Activations:
+        """What flows at a place, without a gradient: one forward, which also finds the target."""
+        self.count += self.on.x.shape[0]
+        made, output = activations(self.on.model, self.on.x, place)
+        with torch.no_grad():
+            self.of_pictures(output)
+        return made
+
     def scans(self) -> list[Scan]:
         """Every selective scan of the model, in order, with the gradient at its output: one forward, one backward."""
         names = addresses(self.on.model)
@@ -154,7 +162,7 @@ class Scorer:
             slopes = torch.autograd.grad(scores.sum(), [live for *_, live in kept])
         return [Scan(name, made, slope) for (name, made, _), slope in zip(kept, slopes, strict=True)]
 
-    def with_layer(self, layer: Layer, values: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
+    def with_layer(self, layer: Activations, values: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
         """Scores of the explained pictures with other activations at a layer; n a multiple of the pictures."""
         found = []
         with torch.no_grad():

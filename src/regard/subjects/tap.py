@@ -29,17 +29,23 @@ EARLY = 0.25  # of the modules that run: a map before these is a stem's, not the
 
 
 @dataclass(frozen=True)
-class Layer:
-    """Activations of a layer on a grid, and the gradient of the explained score at them."""
+class Activations:
+    """What a layer gives, on a grid."""
 
     values: Float[Tensor, "b c h w"]
-    gradient: Float[Tensor, "b c h w"]
     grid: Grid
     place: Place
 
     @property
     def address(self) -> str:
         return str(self.place)
+
+
+@dataclass(frozen=True)
+class Layer(Activations):
+    """Activations of a layer, and the gradient of the explained score at them."""
+
+    gradient: Float[Tensor, "b c h w"]
 
 
 @dataclass(frozen=True)
@@ -214,9 +220,26 @@ def taps(
     for (place, value), gradient in zip(caught.items(), gradients, strict=True):
         slope = torch.zeros_like(value) if gradient is None else gradient
         values, slope = (_as_map(t, place, x) for t in (value.detach(), slope))
-        grid = Grid(values.shape[-2], values.shape[-1], place.grid.prefix if place.grid else 0)
-        layers.append(Layer(values, slope, grid, place))
+        layers.append(Layer(values, _grid_of(values, place), place, slope))
     return layers, output
+
+
+def activations(model: nn.Module, x: Tensor, place: Place) -> tuple[Activations, Any]:
+    """What flows at a place in one run without a graph, and the output."""
+    caught: list[Tensor] = []
+
+    def catch(value: Tensor) -> Tensor:
+        caught.append(value.clone())  # what follows may write in place
+        return value
+
+    with changed(model, place, catch), torch.no_grad():
+        output = model(x)
+    values = _as_map(caught[-1], place, x)
+    return Activations(values, _grid_of(values, place), place), output
+
+
+def _grid_of(values: Tensor, place: Place) -> Grid:
+    return Grid(values.shape[-2], values.shape[-1], place.grid.prefix if place.grid else 0)
 
 
 @contextmanager

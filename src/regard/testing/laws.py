@@ -67,7 +67,7 @@ def subject_model(card: Card, dtype: torch.dtype = torch.float32) -> nn.Module:
         return PlantedMamba().to(dtype)
     if "prompts" in asked:
         return planted_prompts().to(dtype)
-    cnn = {"layer", "layers", "forward"} & asked and "attention" not in card.needs
+    cnn = {"layer", "activations", "layers", "forward"} & asked and "attention" not in card.needs
     return (PlantedCNN() if cnn else PlantedViT()).to(dtype)
 
 
