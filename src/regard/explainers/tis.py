@@ -50,7 +50,7 @@ def tis(
     if not 1 <= count < grid.patches or masks < 1:
         raise LayoutError(f"{masks} masks of {count} of {grid.patches} patches", hint="masks=1024, keep=0.5")
     places = [Place(block_of(reading.site), at_input=False, grid=grid) for reading in readings]
-    channels = torch.cat([layer.values for layer in score.layers(places)], 1).flatten(2)
+    channels = torch.cat([layer.values for layer in score.activations(places)], 1).flatten(2)
     seed = int(torch.randint(2**62, (), generator=generator))  # each picture's clusters are those it has alone
     chosen = [_masks(one, masks, count, torch.Generator().manual_seed(seed)) for one in channels]
     most = max(len(one) for one in chosen)

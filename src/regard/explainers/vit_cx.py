@@ -7,9 +7,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from regard.explainers._clusters import by_cosine
+from regard.progress import track
 from regard.registry import method
+from regard.subjects.bank import BATCH
 from regard.subjects.scorer import Scorer
-from regard.subjects.tap import Layer
+from regard.subjects.tap import Activations
 from regard.subjects.values import MapValues
 
 
@@ -18,12 +20,18 @@ from regard.subjects.values import MapValues
     paper="vit-cx",
     claim="explicit forwards on the same masks and noise",
     source="section 4: ViT masks, clusters, causal impact score with noise, pixel-wise mean over masks",
-    needs={"attention", "layer", "score"},
+    needs={"attention", "activations", "score"},
     differs="logits, not probabilities; the map is kept on the layer's grid",
     unit="logit",
 )
 def vit_cx(
-    x: Tensor, layer: Layer, score: Scorer, generator: torch.Generator, *, distance: float = 0.1, noise: float = 0.1
+    x: Tensor,
+    activations: Activations,
+    score: Scorer,
+    generator: torch.Generator,
+    *,
+    distance: float = 0.1,
+    noise: float = 0.1,
 ) -> MapValues:
     """Mean, over the masks that cover a place, of the score under each mask.
 
@@ -31,7 +39,7 @@ def vit_cx(
     stretched to 0 .. 1; s_k = y(x M_k + e (1 - M_k)) - y(x + e (1 - M_k)) + y(x), e ~ noise N(0, 1); map = sum_k s_k
     M_k / sum_k M_k. Two forwards a mask. Gives `[B, h, w]`.
 
-    Our layer.values: what enters the last attention `[B, C, h, w]`. Source: Xie et al. 2022, "ViT-CX: Causal
+    Our activations.values: what enters the last attention `[B, C, h, w]`. Source: Xie et al. 2022, "ViT-CX: Causal
     Explanation of Vision Transformers".
 
     >>> import regard as rg
@@ -43,18 +51,19 @@ def vit_cx(
     (2, 5)
     """
     drawn = noise * torch.randn((1, *x.shape[1:]), generator=generator, dtype=torch.float64).to(x)
-    clusters = [_masks(one, distance) for one in layer.values]
+    clusters = [_masks(one, distance) for one in activations.values]
     most = max(len(one) for one in clusters)
     padded = torch.stack([F.pad(one, (0, 0, 0, 0, 0, most - len(one))) for one in clusters], 1)  # empty masks weigh 0
-    total, weight = torch.zeros_like(layer.values[:, 0]), torch.zeros_like(layer.values[:, 0])
-    for masks in padded:
-        full = F.interpolate(masks[:, None], x.shape[2:], mode="bilinear").to(x)
-        hidden = drawn * (1 - full)
-        impact = score(x * full + hidden) - score(x + hidden) + score.value
-        total = total + impact[:, None, None].to(total) * masks
-        weight = weight + masks
+    total = weight = torch.zeros_like(activations.values[:, 0])
+    for masks in track(padded.split(max(1, BATCH // (2 * len(x)))), "masks"):
+        full = F.interpolate(masks.flatten(0, 1)[:, None], x.shape[2:], mode="bilinear").to(x)
+        hidden, again = drawn * (1 - full), x.repeat(len(masks), 1, 1, 1)
+        seen, noisy = score(torch.cat([again * full + hidden, again + hidden])).chunk(2)
+        impact = (seen - noisy).unflatten(0, masks.shape[:2]) + score.value
+        total = total + (impact[..., None, None].to(total) * masks).sum(0)
+        weight = weight + masks.sum(0)
     tiny = torch.finfo(weight.dtype).tiny
-    return MapValues(total / weight.clamp_min(tiny), layer.grid, site=layer.address)
+    return MapValues(total / weight.clamp_min(tiny), activations.grid, site=activations.address)
 
 
 def _masks(channels: Tensor, distance: float) -> Tensor:

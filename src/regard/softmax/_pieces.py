@@ -43,6 +43,7 @@ class Piece(Protocol):
 
 def kernel(q: Tensor, k: Tensor, v: Tensor, added: Tensor | None, scale: float) -> tuple[Tensor, Tensor]:
     """torch's flash attention for CPUs, which also gives the log sum exp; 4-D operands of one width."""
+    q, k, v, added = map(_lined, (q, k, v, added))  # type: ignore[assignment]
     out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
         q, k, v, 0.0, False, attn_mask=added, scale=scale
     )
@@ -53,10 +54,16 @@ def kernel_backward(
     grad: Tensor, operands: Sequence[Tensor], out: Tensor, lse: Tensor, added: Tensor | None, scale: float
 ) -> Grads:
     """Gradients of q, k and v, of rows whose output and log sum exp may be those of a larger set of keys."""
+    grad, *operands, out, added = map(_lined, (grad, *operands, out, added))  # type: ignore[assignment]
     made: Grads = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
         grad, *operands, out, lse, 0.0, False, attn_mask=added, scale=scale
     )
     return made
+
+
+def _lined(x: Tensor | None) -> Tensor | None:
+    """With the numbers of a row in a line: the kernel takes it for granted and reads whatever is there if not."""
+    return x if x is None or x.stride(-1) == 1 else x.contiguous()
 
 
 @dataclass(frozen=True)
@@ -110,7 +117,7 @@ def operands(p: Problem) -> Operands:
     """q, k, v, extra keys and values, all of one width, and the sink."""
     width = max(p.q.shape[-1], p.v.shape[-1])
     more_k, more_v = p.extra if p.extra is not None and p.extra[0].shape[2] else (None, None)
-    wide = [None if x is None else _wider(x, width) for x in (p.q, p.k, p.v, more_k, more_v)]
+    wide = [None if x is None else _lined(_wider(x, width)) for x in (p.q, p.k, p.v, more_k, more_v)]
     return *wide, p.sink  # type: ignore[return-value]
 
 

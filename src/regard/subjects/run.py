@@ -51,7 +51,7 @@ def explain(chosen: Chosen, on: Subject, *, target: Goal = None, site: str | Non
             places = [place_at(site, *how) if site else auto_place(*how)]
         score.count += on.x.shape[0]
         if "activations" in card.subjects:
-            given["activations"] = score.activations(places[0])
+            (given["activations"],) = score.activations(places)
         else:
             given["layers"] = score.layers(places)
             given["layer"] = given["layers"][0]

@@ -129,10 +129,10 @@ class Scorer:
         self.count += self.on.x.shape[0]
         return taps(self.on.model, self.on.x, places, self.of_pictures)[0]
 
-    def activations(self, place: Place) -> Activations:
-        """What flows at a place, without a gradient: one forward, which also finds the target."""
+    def activations(self, places: Sequence[Place]) -> list[Activations]:
+        """What flows at some places, without a gradient: one forward, which also finds the target."""
         self.count += self.on.x.shape[0]
-        made, output = activations(self.on.model, self.on.x, place)
+        made, output = activations(self.on.model, self.on.x, places)
         with torch.no_grad():
             self.of_pictures(output)
         return made

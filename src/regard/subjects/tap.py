@@ -224,18 +224,24 @@ def taps(
     return layers, output
 
 
-def activations(model: nn.Module, x: Tensor, place: Place) -> tuple[Activations, Any]:
-    """What flows at a place in one run without a graph, and the output."""
-    caught: list[Tensor] = []
+def activations(model: nn.Module, x: Tensor, places: Sequence[Place]) -> tuple[list[Activations], Any]:
+    """What flows at some places in one run without a graph, and the output."""
+    caught: dict[Place, Tensor] = {}
 
-    def catch(value: Tensor) -> Tensor:
-        caught.append(value.clone())  # what follows may write in place
-        return value
+    def catch(place: Place) -> Callable[[Tensor], Tensor]:
+        def change(value: Tensor) -> Tensor:
+            caught[place] = value.clone()  # what follows may write in place
+            return value
 
-    with changed(model, place, catch), torch.no_grad():
+        return change
+
+    with ExitStack() as stack:
+        for place in places:
+            stack.enter_context(changed(model, place, catch(place)))
+        stack.enter_context(torch.no_grad())
         output = model(x)
-    values = _as_map(caught[-1], place, x)
-    return Activations(values, _grid_of(values, place), place), output
+    maps = [(_as_map(value, place, x), place) for place, value in caught.items()]
+    return [Activations(values, _grid_of(values, place), place) for values, place in maps], output
 
 
 def _grid_of(values: Tensor, place: Place) -> Grid:
