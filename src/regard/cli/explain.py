@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from regard import api
-from regard.cli.options import options_of, with_options
+from regard import api, registry
+from regard.cli.options import options_of, settings_of, with_options
 from regard.cli.show import console, write_json
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ def explain(
 
     target = options.pop("target")
     goal = int(target) if target is not None and re.fullmatch(r"-?\d+", target) else target
+    chosen = registry.find("explainers", options["method"]).card.name
+    options["options"] = settings_of([chosen], options["options"]).get(chosen)
     made = api.model(model, seed=options["seed"])
     seen = seen_by(photo, made, patches)
     first = next(made.parameters(), None)
