@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from regard import api, api_scores
+from regard.cli.interrupt import interruptible
 from regard.cli.options import Settings, settings_of
 from regard.cli.show import console, write_error, write_json, write_table
 from regard.results import Table
@@ -44,15 +45,12 @@ def compare(
     """
     from regard.report.compare import write
 
-    try:
+    given = settings_of(_split(methods), options)
+    with interruptible(f"interrupted: finished photos are kept in {out}; the same command goes on from there"):
         made = api_scores.compare(
             api.model(model, seed=seed), folder, methods=_split(methods), metrics=_split(metrics),
-            baselines=_split(baselines), cells=cells, orders=orders, seed=seed,
-            options=settings_of(_split(methods), options), out=out,
+            baselines=_split(baselines), cells=cells, orders=orders, seed=seed, options=given, out=out,
         )  # fmt: skip
-    except KeyboardInterrupt:
-        write_error(f"interrupted: finished photos are kept in {out}; the same command goes on from there")
-        raise typer.Exit(130) from None
     made.save(out)
     page = write(made, out)
     if json:
