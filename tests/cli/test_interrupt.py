@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import pytest
 import typer
 
+from regard import cli
 from regard.cli.interrupt import interruptible
 
 LONG = """
@@ -72,6 +73,17 @@ def test_an_interrupt_that_python_handles_is_told_once(capsys: pytest.CaptureFix
     assert now == before
     assert threading.active_count() == threads
     assert not files or len(os.listdir("/proc/self/fd")) == files
+
+
+def test_an_interrupted_command_ends_before_python_takes_itself_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a process that holds torch and a model that takes seconds."""
+    ended: list[int] = []
+    monkeypatch.setattr(cli.interrupt.os, "_exit", ended.append)
+    for code in (130, 1, 0):
+        monkeypatch.setattr(cli, "app", lambda code=code: sys.exit(code))
+        with pytest.raises(SystemExit):
+            cli.main()
+    assert ended == [130]
 
 
 def test_other_errors_and_other_threads_pass() -> None:

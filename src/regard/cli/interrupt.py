@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import typer
 
@@ -55,5 +55,12 @@ def _watch(end: int, over: threading.Event, told: str) -> None:
             if sys.stderr.isatty():
                 sys.stderr.write("\r\x1b[K\x1b[?25h")  # a bar that was being drawn had hidden the cursor
             write_error(told)
-            sys.stderr.flush()
-            os._exit(STOPPED)
+            leave()
+
+
+def leave() -> None:
+    """End the process as an interrupted one, now: taking large models apart would take seconds more."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):  # none, broken or closed
+            stream.flush()
+    os._exit(STOPPED)
