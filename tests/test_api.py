@@ -161,6 +161,15 @@ def test_explain_rollout_is_the_explicit_product(residual: float, tiny_vit: nn.M
     assert 0 < m.seconds < 60
 
 
+def test_options_are_those_of_a_partial(tiny_vit: nn.Module, x: Tensor) -> None:
+    a = rg.explain(tiny_vit, x, method="rollout", options={"residual": 0.1})
+    b = rg.explain(tiny_vit, x, method=functools.partial(rg.explainers.rollout, residual=0.1))
+    assert np.array_equal(a.values, b.values)
+    assert a.settings == b.settings == {"query": None, "residual": 0.1}
+    with refused(MethodError, "no option of rollout named 'steps'", "one of query, residual"):
+        rg.explain(tiny_vit, x, method="rollout", options={"steps": 3})
+
+
 def test_explain_gradcam_is_the_paper_formula(cnn: Any, y: Tensor) -> None:
     caught: list[Tensor] = []
     hook = cnn.layer4.register_forward_hook(lambda _, __, out: caught.append(out))

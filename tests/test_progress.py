@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -78,6 +79,16 @@ def test_draws_after_a_second(look: Look, monkeypatch: pytest.MonkeyPatch) -> No
         patched.setattr(progress.time, "monotonic", lambda: next(clock, 1.3))
         seen = ["long" in terminal.getvalue() for _ in track(range(4), "long")]
     assert seen == [False, False, False, True]  # time is looked at after each item
+
+
+def test_draws_while_the_first_item_lasts(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = look()
+    monkeypatch.setattr(progress, "PATIENCE", 0.05)
+    for _ in track(range(1), "one photo"):
+        until = time.monotonic() + 10
+        while "one photo" not in terminal.getvalue() and time.monotonic() < until:
+            time.sleep(0.01)
+        assert "0/1" in terminal.getvalue()
 
 
 def test_silent_without_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

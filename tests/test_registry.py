@@ -13,14 +13,15 @@ from collections.abc import Callable
 from operator import attrgetter
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal, get_type_hints
 
+import numpy as np
 import pytest
 
 import regard as rg
 from regard import registry
 from regard.errors import CardError, MethodError
-from regard.registry import FAMILIES, Card, Option, cards, collect, find
+from regard.registry import FAMILIES, Card, Option, cards, collect, find, fits
 
 HEAD = """
 {future}
@@ -303,7 +304,7 @@ def test_a_function_that_is_not_registered_is_refused() -> None:
 def test_a_partial_may_only_set_options() -> None:
     with pytest.raises(MethodError, match="no option of rollout named 'residul'") as caught:
         find("explainers", functools.partial(rg.explainers.rollout, residul=0.2))
-    assert caught.value.hint == "'residual', or regard card rollout"
+    assert caught.value.hint == "'residual', or one of query, residual"
     with pytest.raises(MethodError, match="no option of rollout named 'record'"):
         find("explainers", functools.partial(rg.explainers.rollout, record=None))
     with pytest.raises(MethodError, match="positional arguments") as caught:
@@ -483,3 +484,44 @@ def test_the_catalogue_file_is_read_without_torch() -> None:
 def test_a_value_that_an_option_does_not_list_is_refused() -> None:
     with pytest.raises(MethodError, match=r"fido has no game='both'\n.*'keep', 'drop'"):
         registry.find("explainers", functools.partial(registry.cards("explainers")["fido"].function, game="both"))
+
+
+def test_options_of_a_verb_win_over_those_of_a_partial_and_are_checked() -> None:
+    method = functools.partial(rg.explainers.rollout, residual=0.2, query=1)
+    assert find("explainers", method, {"residual": 0.9}).settings == {"query": 1, "residual": 0.9}
+    with pytest.raises(MethodError, match="no option of gradcam named 'steps'") as caught:
+        find("explainers", "gradcam", {"steps": 3})
+    assert caught.value.hint == "one of relu"
+    with pytest.raises(MethodError, match="rise has no forwards='many'") as caught:
+        find("explainers", "rise", {"forwards": "many"})
+    assert caught.value.hint == "forwards: int"
+
+
+def test_a_hyphen_in_a_name_is_an_underscore() -> None:
+    assert find("gaze.predictors", "gaze-dinov2").card.name == "gaze_dinov2"
+    assert find("explainers", "integrated-gradients") == find("explainers", "integrated_gradients")
+    with pytest.raises(MethodError, match="no explainer named 'integrated_gradient'"):
+        find("explainers", "integrated-gradient")
+
+
+FITS = [
+    (3, int, True), (3.0, int, False), (True, int, False), (np.int64(3), int, True), (3, float, True),
+    (np.float32(0.5), float, True), (True, float, False), ("3", float, False), (1, bool, False), (True, bool, True),
+    ("a", str, True), (None, str, False), (None, int | None, True), ("a", int | None, False),
+    ("keep", Literal["keep", "drop"], True), ("both", Literal["keep", "drop"], False),
+    ((1, 2), tuple[int, ...], True), ([1, 2], tuple[int, ...], True), ((1, 0.5), tuple[int, ...], False),
+    (object(), Callable[[int], int], True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("value", "kind", "wanted"), FITS, ids=str)
+def test_what_fits_an_option(value: Any, kind: Any, wanted: bool) -> None:
+    assert fits(value, kind) is wanted
+
+
+def test_every_default_fits_its_own_option() -> None:
+    for family in FAMILIES:
+        for card in cards(family).values():
+            kinds = get_type_hints(card.function)
+            for option in card.options:
+                assert option.default == registry.REQUIRED or fits(option.default, kinds[option.name]), (card, option)

@@ -269,7 +269,7 @@ def test_results_cannot_be_changed() -> None:
 
 REPRS = {
     "map, bare": "Map(rollout, [1, 2, 3], 0..0)",
-    "map, full": "Map(gradcam of tabby, [1, 2, 3], -inf..inf; map 0: all values are 0)",
+    "map, full": "Map(gradcam of tabby, [1, 2, 3], -inf..inf logit; map 0: all values are 0)",
     "map, no picture": "Map(rollout, [0, 2, 3], no values)",
     "parts, bare": "Parts(pca, [1, 2, 2, 3])",
     "parts, full": "Parts(tokencut, [1, 2, 2, 3], mask covers 50 %)",
@@ -300,6 +300,13 @@ def test_a_table_prints_as_aligned_text() -> None:
     ]
     assert str(RESULTS["table, empty"]) == "a  b"
     assert str(Table((), ())) == ""
+
+
+def test_the_repr_of_a_map_tells_its_unit_and_cuts_many_targets() -> None:
+    many = ", ".join(f"class {i}" for i in range(40))
+    told = repr(Map(np.arange(6.0).reshape(1, 2, 3), GRID, "gradcam", target=many, unit="logit"))
+    cut = "class 0, class 1, class 2, class 3, class 4, class 5, cla..."
+    assert told == f"Map(gradcam of {cut}, [1, 2, 3], 0..5 logit)"
 
 
 def test_repr_of_a_map_without_a_number_warns_of_nothing() -> None:

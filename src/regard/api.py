@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from regard import bibliography, registry
@@ -81,6 +81,7 @@ def explain(
     target: Goal = None,
     site: str | None = None,
     seed: int = 0,
+    options: Mapping[str, Any] | None = None,
 ) -> Map:
     """Which part of the picture did it: a Map of raw signed values.
 
@@ -88,20 +89,24 @@ def explain(
     target: a class by index or name, "husky vs wolf" or "husky or malamute"; the first choice if not given
     site: the layer or sites to read; chosen if not given, and reported
     seed: of what a method draws
+    options: of the method, as `regard card METHOD` lists them
 
-    In Python method is also a function, or a `functools.partial` with options; target also a tuple of classes (a
-    group), an embedding `[D]` to match, or a function of the model's output that gives a number a picture.
+    In Python method is also a function, or a `functools.partial` with options; options a mapping, {"steps": 64}; target
+    also a tuple of classes (a group), an embedding `[D]` to match, or a function of the model's output that gives a
+    number a picture.
     Raises MethodError, CallError, SiteError or DegenerateError with what to do.
 
     >>> import regard as rg
     >>> m = rg.model("random:vit_tiny_patch16_224")
     >>> rg.explain(m, rg.image("sample:coffee", like=m), method="rollout").grid
     Grid(h=14, w=14, prefix=1)
+    >>> rg.explain(m, rg.image("sample:coffee", like=m), method="occlusion", options={"cells": 3}).grid
+    Grid(h=3, w=3, prefix=0)
     """
     from regard.subjects import run
     from regard.subjects.forward import untouched
 
-    chosen = registry.find("explainers", method)
+    chosen = registry.find("explainers", method, options)
     on = _subject(model, x)
     with untouched(model):
         return run.explain(chosen, on, target=target, site=site, seed=seed)
@@ -159,7 +164,7 @@ def card(name: str) -> dict[str, Any]:
     """
     listed = registry.catalogue()["methods"]
     full: dict[str, dict[str, Any]] = {f"{c['family']}.{c['name']}": c for c in listed}
-    fits = [place for place, c in full.items() if name in (place, c["name"])]
+    fits = [place for place, c in full.items() if {name, name.replace("-", "_")} & {place, c["name"]}]
     if not fits:
         raise MethodError.unknown("method", name, [*full, *(c["name"] for c in listed)], see="regard list")
     if len(fits) > 1:

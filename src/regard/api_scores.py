@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -173,6 +173,7 @@ def compare(
     cells: int = 7,
     orders: int = 19,
     seed: int = 0,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
     out: str | os.PathLike[str] | None = None,
     gaze: Fixations | None = None,
 ) -> Comparison:
@@ -181,7 +182,8 @@ def compare(
 
     x: pictures `[B, 3, H, W]`, or a folder of photos. Every map is laid on the same grid of `cells` along the shorter
     side and judged for the model's first choice over the same banks. out: a folder where each finished picture is kept
-    as a file: the same call goes on from there. `.leaderboard`, `.agreement`, `.masked` and `.cost` are tables.
+    as a file: the same call goes on from there. `.leaderboard`, `.claims`, `.agreement`, `.masked`, `.failures` and
+    `.cost` are tables. options: of methods by name, {"rise": {"forwards": 500}}.
     gaze: people's fixations on these photos (by file name), against which all maps are then scored too: `.people`.
     Raises MethodError for what is not known, DataError where no picture could be examined.
 
@@ -196,7 +198,7 @@ def compare(
     from regard.runs.plan import Plan
     from regard.subjects.forward import untouched
 
-    plan = Plan(tuple(methods), tuple(metrics), tuple(baselines), cells, orders, seed=seed)
+    plan = Plan(tuple(methods), tuple(metrics), tuple(baselines), cells, orders, seed=seed, options=options or {})
     if isinstance(x, (str, os.PathLike)):
         paths = runs.pictures_in(Path(x))
         loads = {path.name: functools.partial(image, str(path), like=model) for path in paths}

@@ -24,7 +24,7 @@ def is_watched() -> bool:
 
 
 def track(items: Iterable[T], what: str, *, total: int | None = None) -> Iterator[T]:
-    """Yield `items`; draw one bar on stderr if the loop lasts over a second and somebody looks.
+    """Yield `items`; draw one bar on stderr once the loop, or its first item, lasts over a second and somebody looks.
 
     Loops inside a tracked loop stay silent: there is one outer bar.
 
@@ -45,26 +45,37 @@ def track(items: Iterable[T], what: str, *, total: int | None = None) -> Iterato
 
 def _drawn(items: Iterable[T], what: str, total: int | None) -> Iterator[T]:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
+        TimeElapsedColumn(),
         TimeRemainingColumn(compact=True),
         console=Console(stderr=True),
         transient=True,
     )
     task = bar.add_task(what, total=total)
     start = time.monotonic()
-    drawn = False
+    timer = threading.Timer(PATIENCE, bar.start)  # while an item lasts, nothing else here runs
+    timer.daemon = True
+    timer.start()
     try:
         for item in items:
             yield item
             bar.advance(task)
-            if not drawn and time.monotonic() - start > PATIENCE:
-                bar.start()
-                drawn = True
+            if time.monotonic() - start > PATIENCE:
+                bar.start()  # does nothing where it was started already
     finally:
-        if drawn:
+        timer.cancel()
+        timer.join()
+        if bar.live.is_started:
             bar.stop()

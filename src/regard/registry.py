@@ -10,8 +10,10 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import numbers
 import pkgutil
 import sys
+import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -242,20 +244,45 @@ class Chosen(NamedTuple):
     settings: dict[str, Any]
 
 
-def _check_choices(card: Card, given: Mapping[str, Any]) -> None:
-    """Raise MethodError for a value that its option, a Literal, does not list."""
+def _check_values(card: Card, given: Mapping[str, Any]) -> None:
+    """Raise MethodError for a value of another kind than its option, or one that it does not list."""
     try:
         kinds = typing.get_type_hints(card.function) if given else {}
     except NameError:  # a type that only type checkers see
         return
     for name, value in given.items():
-        choices = typing.get_args(kinds.get(name)) if typing.get_origin(kinds.get(name)) is typing.Literal else ()
-        if choices and value not in choices:
-            raise MethodError(f"{card.name} has no {name}={value!r}", hint=f"one of {', '.join(map(repr, choices))}")
+        if name in kinds and not fits(value, kinds[name]):
+            choices = typing.get_args(kinds[name]) if typing.get_origin(kinds[name]) is typing.Literal else ()
+            wanted = f"one of {', '.join(map(repr, choices))}" if choices else f"{name}: {_words(kinds[name])}"
+            raise MethodError(f"{card.name} has no {name}={value!r}", hint=wanted)
 
 
-def find(family: str, chosen: str | Card | Callable[..., Any]) -> Chosen:
-    """Resolve a name, card, function or `functools.partial` with options."""
+def fits(value: Any, kind: Any) -> bool:
+    """Whether a value is of a kind: plain numbers, words, None, lists of choices, tuples and unions of these; what is
+    written as anything else is left to the method.
+
+    >>> fits(3, float), fits(3.5, int), fits(True, int), fits((1, 2), tuple[int, ...] | None)
+    (True, False, False, True)
+    """
+    origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    if origin is typing.Literal:
+        return value in inner
+    if origin in (typing.Union, types.UnionType):
+        return any(fits(value, one) for one in inner)
+    if origin is tuple and inner[-1:] == (...,):
+        return isinstance(value, tuple | list) and all(fits(one, inner[0]) for one in value)
+    if kind in (int, float):
+        number = numbers.Integral if kind is int else numbers.Real
+        return isinstance(value, number) and not isinstance(value, bool)
+    return not isinstance(kind, type) or kind not in (bool, str, type(None)) or isinstance(value, kind)
+
+
+def find(family: str, chosen: str | Card | Callable[..., Any], options: Mapping[str, Any] | None = None) -> Chosen:
+    """Resolve a name (- is _ in it), card, function or `functools.partial` with options; more `options` win over those.
+
+    >>> find("explainers", "rollout", {"residual": 0.2}).settings
+    {'query': None, 'residual': 0.2}
+    """
     given: dict[str, Any] = {}
     bare: Any = chosen
     while isinstance(bare, functools.partial):
@@ -266,10 +293,12 @@ def find(family: str, chosen: str | Card | Callable[..., Any]) -> Chosen:
             )
         given = {**bare.keywords, **given}
         bare = bare.func
+    given |= options or {}
     known = cards(family)
     if isinstance(bare, Card):
         card = bare
     elif isinstance(bare, str):
+        bare = bare if bare in known else bare.replace("-", "_")
         if bare not in known:
             raise MethodError.unknown(family.rstrip("s"), bare, known, see=f"regard list {family}")
         card = known[bare]
@@ -284,8 +313,9 @@ def find(family: str, chosen: str | Card | Callable[..., Any]) -> Chosen:
     settings = {o.name: o.default for o in card.options}
     for name in given:
         if name not in settings:
-            raise MethodError.unknown(f"option of {card.name}", name, settings, see=f"regard card {card.name}")
-    _check_choices(card, given)
+            told = f"one of {', '.join(settings)}" if settings else "leave it out: the method has no options"
+            raise MethodError.unknown(f"option of {card.name}", str(name), settings, see=told)
+    _check_values(card, given)
     function = functools.partial(card.function, **given) if given else card.function
     return Chosen(card, function, settings | given)
 

@@ -28,6 +28,7 @@ from regard.layout import Grid
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from torch import Tensor
 
 Array = NDArray[Any]
 FORMAT = 1  # of the saved files
@@ -125,12 +126,13 @@ class Map(Result):
     def __repr__(self) -> str:
         there = self.values[~np.isnan(self.values)]
         span = f"{float(there.min()):.3g}..{float(there.max()):.3g}" if there.size else "no values"
-        goal = f" of {self.target}" if self.target else ""
+        goal = f" of {_cut(self.target)}" if self.target else ""
+        unit = f" {self.unit}" if self.unit and there.size else ""
         doubt = f"; {self.warnings[0]}" if self.warnings else ""
-        return f"Map({self.method}{goal}, {list(self.values.shape)}, {span}{doubt})"
+        return f"Map({self.method}{goal}, {list(self.values.shape)}, {span}{unit}{doubt})"
 
-    def plot(self, ax: Axes | None = None, *, over: Array | None = None, index: int = 0) -> Axes:
-        """Draw map `index`, over a photo `[H, W, 3]` if one is given."""
+    def plot(self, ax: Axes | None = None, *, over: Array | Tensor | None = None, index: int = 0) -> Axes:
+        """Draw map `index`, over a photo `[H, W, 3]` or what the model took `[B, 3, H, W]` if one is given."""
         from regard.viz.figures import plot_map
 
         return plot_map(self, ax=ax, over=over, index=index)
@@ -170,7 +172,7 @@ class Parts(Result):
         share = f", mask covers {100 * float(self.mask.mean()):.0f} %" if self.mask is not None else ""
         return f"Parts({self.method}, {list(self.values.shape)}{share})"
 
-    def plot(self, ax: Axes | None = None, *, over: Array | None = None, index: int = 0) -> Axes:
+    def plot(self, ax: Axes | None = None, *, over: Array | Tensor | None = None, index: int = 0) -> Axes:
         """Draw the mask's outline over a photo, or up to three components as colours."""
         from regard.viz.figures import plot_parts
 
@@ -291,6 +293,11 @@ class Table(Result):
         head = cells(tuple(f"{c} ({self.units[c]})" if self.units.get(c) else c for c in self.columns), "th")
         body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in self.rows)
         return f"<table><caption>{html.escape(self.title)}</caption><tr>{head}</tr>{body}</table>"
+
+
+def _cut(text: str, most: int = 60) -> str:
+    """A line stays one: the targets of many pictures are many."""
+    return text if len(text) <= most else f"{text[: most - 3].rstrip(', ')}..."
 
 
 def _short(cell: Any) -> str:

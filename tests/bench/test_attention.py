@@ -56,6 +56,18 @@ def test_every_way_has_a_row_and_the_plan_stands_beside() -> None:
     assert column(made, "pairs bound")[-1] == 8  # 128 keys, of which each query sees 16
 
 
+def test_the_row_of_auto_tells_what_it_took_and_why() -> None:
+    made = attention(["window(4)", "random(3)"], sizes=["16x16"], impls=["auto", "tiled"], rounds=1)
+    took = dict(zip(zip(column(made, "pattern"), column(made, "impl"), strict=True), column(made, "took"), strict=True))
+    tiled, listed = (pattern for pattern in dict.fromkeys(column(made, "pattern")))
+    q = torch.zeros(1, 3, 256, 32)
+    chosen = rg.attend(q, q, q, pattern=rg.patterns.window((16, 16), 4))
+    assert took[tiled, "auto"] == chosen.impl == "tiled"
+    assert (took[tiled, "tiled"], took[tiled, "dense"], took[listed, "auto"]) == ("tiled", None, "dense")
+    assert f"{tiled}, auto, forward: took tiled, for {chosen.why}" in made.notes
+    assert f"{listed}, auto, forward: took dense, for no intervals" in made.notes
+
+
 def test_a_share_of_the_floor_is_the_plans_time_over_the_measured() -> None:
     made = attention(["window(4)"], sizes=["8x8"], impls=["tiled"], shape=Shape(1, 2, 8), rounds=2)
     plan = rg.patterns.window((8, 8), 4).plan(dim=8, heads=2)

@@ -60,10 +60,40 @@ def test_options_reach_the_verb(monkeypatch: pytest.MonkeyPatch, text: str, goal
 
     monkeypatch.setattr("regard.api.explain", verb)
     invoke("sample:coffee", *MODEL, f"--target={text}", "--method", "rise", "--site", "a.b", "--seed", "3")
-    assert given == {"method": "rise", "target": goal, "site": "a.b", "seed": 3}
+    assert given == {"method": "rise", "target": goal, "site": "a.b", "seed": 3, "options": None}
+
+
+def test_set_gives_a_method_its_options(tmp_path: Path) -> None:
+    how = ("--method", "integrated-gradients", "--target", "7", "--json", "--out", str(tmp_path / "a.png"))
+    done = invoke("sample:coffee", *MODEL, *how, "--set", "steps=3", "--set", "baseline=white")
+    told = json.loads(done.output)
+    assert (told["method"], told["settings"]["steps"], told["settings"]["baseline"]) == (
+        "integrated_gradients", 3, "white",
+    )  # fmt: skip
+    assert told["forwards"] < 8  # the default of 50 steps takes more
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("stepz=3", "no option 'stepz' of integrated_gradients", "integrated_gradients: baseline, steps"),
+        ("steps=few", "integrated_gradients has no steps='few'", "steps: int"),
+        ("steps=2.5", "integrated_gradients has no steps=2.5", "steps: int"),
+        ("steps", "--set steps", "--set NAME=VALUE"),
+        ("rise.p=1", "--set rise.p=1", "METHOD.NAME=VALUE with integrated_gradients"),
+    ],
+)
+def test_a_setting_that_does_not_fit_is_refused_before_the_model_is_loaded(
+    text: str, message: str, hint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("regard.api.model", None)
+    done = invoke("sample:coffee", *MODEL, "--method", "integrated_gradients", "--set", text)
+    assert isinstance(done.exception, MethodError)
+    assert done.exception.message == message
+    assert hint in done.exception.hint
 
 
 def test_help_shows_the_options_of_the_verb() -> None:
     options = set(re.findall(r"--([a-z]+)", CliRunner().invoke(app, ["explain", "--help"]).output))
     verb = {p.name for p in inspect.signature(api.explain).parameters.values() if p.kind is p.KEYWORD_ONLY}
-    assert options - {"help"} == verb | {"model", "patches", "out", "json"}
+    assert options - {"help"} == verb - {"options"} | {"set", "model", "patches", "out", "json"}

@@ -86,6 +86,41 @@ def test_a_folder_of_photos(tmp_path: Path) -> None:
     assert narrow("\n".join(line for line in done.output.splitlines() if str(tmp_path) not in line))
 
 
+def test_a_finished_report_is_told_again_and_one_of_others_is_not_written_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    how = (*MODEL, "--out", str(tmp_path))
+    first = invoke("sample:coffee", *how)
+    told = json.loads(invoke("sample:coffee", *how, "--json").stdout)
+    with monkeypatch.context() as stopped:
+        stopped.setattr("regard.looking.headview.view_heads", None)  # nothing may be computed
+        again = invoke("sample:coffee", *how)
+        assert json.loads(invoke("sample:coffee", *how, "--json").stdout) == told
+    assert again.output.replace(" · kept", "") == first.output
+    assert " · kept" in again.output
+    for other in (("sample:rocket",), ("sample:coffee", "--probe", "peak")):
+        refused = invoke(*other, *how)
+        assert isinstance(refused.exception, rg.errors.DataError)
+        assert str(refused.exception) == (
+            f"'{tmp_path}' holds a report of other photos or settings\n  try: --fresh writes over it, or --out FOLDER"
+        )
+    assert json.loads((tmp_path / "summary.json").read_text())["atlas"] == told["atlas"]
+    assert invoke("sample:rocket", *how, "--fresh").exit_code == 0
+    assert json.loads((tmp_path / "summary.json").read_text())["atlas"]["pictures"] == ["rocket"]
+
+
+def test_a_report_with_photos_that_could_not_be_read_is_made_again(tmp_path: Path) -> None:
+    from PIL import Image
+
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    Image.fromarray(np.full((60, 60, 3), 9, np.uint8)).save(photos / "a.png")
+    (photos / "b.png").write_bytes(b"no picture")
+    for _ in range(2):
+        done = invoke(str(photos), *MODEL, "--out", str(tmp_path / "out"))
+        assert (done.exit_code, " · kept" in done.output) == (1, False)
+
+
 ERRORS: dict[str, tuple[tuple[str, ...], str, str]] = {
     "probe": (("--probe", "entrpy"), "no probe named 'entrpy'", "'entropy'"),
     "rows": (("--probe", "row"), "more than one number a head", "entropy"),
@@ -126,7 +161,7 @@ def test_help_shows_the_options_of_the_verb() -> None:
     shown = CliRunner().invoke(app, ["heads", "--help"]).output
     options = set(re.findall(r"--([a-z]+)", shown))
     verb = {p.name for p in inspect.signature(api_heads.heads).parameters.values() if p.kind is p.KEYWORD_ONLY}
-    assert options == verb | {"model", "head", "groups", "seed", "out", "json", "help"}
+    assert options == verb | {"model", "head", "groups", "seed", "out", "json", "fresh", "help"}
 
 
 def drawn(**given: Any) -> list[str]:

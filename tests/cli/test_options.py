@@ -10,7 +10,8 @@ import typer
 from typer.testing import CliRunner
 
 from regard import api
-from regard.cli.options import options_of, with_options
+from regard.cli.options import options_of, settings_of, with_options
+from regard.errors import MethodError
 
 
 def verb(
@@ -61,6 +62,27 @@ def test_counts_cannot_be_negative_and_those_above_zero_not_zero() -> None:
     assert {p.name: told(p)[1].min for p in options_of(verb)} == {
         "model": None, "count": 1, "seed": 0, "share": None, "target": None,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("meaningful-perturbation.game=preserve", {"meaningful_perturbation": {"game": "preserve"}}),
+        ("forwards=8", {"rise": {"forwards": 8}, "banzhaf": {"forwards": 8}}),
+        ("banzhaf.forwards=none", {"banzhaf": {"forwards": None}}),
+        ("relu=true", {"gradcam": {"relu": True}}),
+        ("p = 1", {"rise": {"p": 1}}),
+        ("divide=expectation", {"rise": {"divide": "expectation"}}),
+    ],
+)
+def test_settings_reach_the_methods_that_have_them(text: str, wanted: Any) -> None:
+    assert settings_of(["rise", "banzhaf", "gradcam", "meaningful-perturbation"], [text]) == wanted
+
+
+def test_a_setting_of_none_of_the_methods_is_told_what_they_have() -> None:
+    with pytest.raises(MethodError, match="no option 'masks' of rise or gradcam") as caught:
+        settings_of(["rise", "gradcam"], ["masks=8"])
+    assert caught.value.hint == "rise: forwards, cells, p, baseline, divide; gradcam: relu"
 
 
 def test_a_command_takes_its_own_parameters_and_the_verbs() -> None:

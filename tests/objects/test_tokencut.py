@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import torch
-from scipy.linalg import eig
+from scipy.linalg import eig, eigh
+from scipy.sparse.linalg import ArpackNoConvergence
 
 import regard as rg
 from regard.errors import DegenerateError
-from regard.objects.tokencut import WEAK, second_eigenvector
+from regard.objects.tokencut import SMALL, WEAK, second_eigenvector
 
+module = sys.modules["regard.objects.tokencut"]  # the attribute of that name is the function
 GRID = rg.Grid(6, 7)
 
 
@@ -42,6 +46,42 @@ def test_the_eigenvector_solves_the_generalised_problem() -> None:
     assert facts["residual"] < 1e-9
     slow = vectors[:, at].real
     assert abs(np.corrcoef(y, slow)[0, 1]) == pytest.approx(1.0)
+
+
+def graph(kind: str, n: int) -> np.ndarray:
+    """Random edges; six blocks that hardly hang together, so that six eigenvalues lie near 0; two with a bridge."""
+    rng = np.random.default_rng(n)
+    block = np.arange(n) * (6 if kind == "six" else 2) // n
+    share = {"random": 0.5, "six": np.where(block[:, None] == block, 0.7, 0.0), "two": 0.0}[kind]
+    w = np.where(rng.random((n, n)) < share, 1.0, WEAK)
+    if kind == "two":
+        w = np.where(np.abs(np.subtract.outer(np.arange(n), np.arange(n))) <= 3, 1.0, WEAK)  # a chain: small gaps
+    return np.maximum(w, w.T)
+
+
+@pytest.mark.parametrize("kind", ["random", "six", "two"])
+def test_large_graphs_give_what_the_whole_spectrum_gives(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    w = graph(kind, SMALL + 45)
+    monkeypatch.setattr(module, "eigh", None)
+    y, facts = second_eigenvector(w)
+    root = np.sqrt(w.sum(1))
+    values, vectors = eigh(np.eye(len(w)) - w / np.outer(root, root))
+    assert facts["eigenvalue"] == pytest.approx(values[1], rel=1e-9, abs=1e-12)
+    assert facts["residual"] < 1e-9
+    cosine = abs(y * root @ vectors[:, 1]) / np.linalg.norm(y * root)
+    assert cosine == pytest.approx(1.0, abs=1e-9)
+
+
+def test_where_lanczos_finds_no_end_the_whole_spectrum_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(*_: object, **__: object) -> None:
+        raise ArpackNoConvergence("no", np.empty(0), np.empty((0, 0)))
+
+    w = graph("two", SMALL + 1)
+    wanted = second_eigenvector(w)
+    monkeypatch.setattr(module, "eigsh", lost)
+    y, facts = second_eigenvector(w)
+    assert facts["eigenvalue"] == pytest.approx(wanted[1]["eigenvalue"], rel=1e-9)
+    assert abs(np.corrcoef(y, wanted[0])[0, 1]) == pytest.approx(1.0)
 
 
 def test_a_shared_bias_hides_the_object_and_centring_brings_it_back() -> None:

@@ -163,7 +163,7 @@ def test_everything_is_written_and_can_be_loaded(view: HeadView, tmp_path: Path)
         with Image.open(report.parent / name) as drawn:
             assert min(drawn.size) > 100
     facts_told = json.loads((report.parent / "summary.json").read_text(encoding="utf-8"))
-    assert facts_told == summary(view)
+    assert facts_told == summary(view) | {"fingerprint": ""}
     assert facts_told["atlas"]["values"] == view.atlas.values.tolist()
     assert facts_told["exact"][0]["error"] <= 1e-6
 

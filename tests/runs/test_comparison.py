@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from regard.runs.comparison import CLAIMS, COLUMNS, LONG, Comparison
+from regard.runs.comparison import CLAIMS, COLUMNS, LONG, Comparison, with_words
 from regard.runs.plan import Plan
 from regard.subjects.statistics import bca, holm, kendall, paired
 
@@ -80,8 +80,36 @@ def test_claims_are_paired_differences_to_rivals() -> None:
         assert row[3:8] == pytest.approx((9, one.difference, *one.interval, one.effect))
         assert row[8] == pytest.approx(corrected[name])
         gaps = values[name] - values["gradcam"]
-        assert row[9] == math.ceil((1.96 * gaps.std(ddof=1) / gaps.mean()) ** 2)
+        assert row[9] == max(7, math.ceil((1.96 * gaps.std(ddof=1) / gaps.mean()) ** 2))  # 4 / 2^7 < .05 < 4 / 2^6
     assert made(1).claims.rows == ()
+
+
+def test_where_no_claim_is_in_sight_the_pictures_needed_are_not_told() -> None:
+    """Two pictures that happen to agree have a large effect, and cannot show a thing: p is 1 after correction."""
+    few = [row for row in made(2).claims.rows if row[4] > 0]
+    assert few
+    assert [(row[8], row[9]) for row in few] == [(1.0, None)] * len(few)
+    assert {row[10] for row in made(2).leaderboard.rows} == {None}
+    got = made()
+    for record in got.records.values():  # what is random now beats the best method, every time
+        for name in ("deletion", "saco"):
+            scores = record["scores"]["mean"][name]
+            scores["random"] = scores["gradcam"] | {"value": 2 * scores["gradcam"]["value"]}
+    worse = next(row for row in got.claims.rows if row[2] == "gradcam over random")
+    assert worse[4] < 0
+    assert worse[8] < 0.05
+    assert worse[9] is None
+    told = with_words(made(2).claims)
+    assert {row[9] for row in told.rows} == {"not to be told"}
+    assert with_words(made().leaderboard).rows[0] == made().leaderboard.rows[0]
+
+
+def test_failures_name_the_method_and_the_first_reason() -> None:
+    got = made()
+    assert got.failures.rows == (("gradient", 9, 9, "it broke"),)
+    got.records["p3"]["maps"]["gradient"] = {"forwards": 1, "seconds": 1.0}  # type: ignore[index]
+    assert got.failures.rows == (("gradient", 8, 9, "it broke"),)
+    assert got.to_dict()["failures"]["rows"] == [["gradient", 8, 9, "it broke"]]
 
 
 def test_one_picture_has_no_interval() -> None:

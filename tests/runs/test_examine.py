@@ -44,6 +44,14 @@ def test_controls_are_there_and_inverted_is_the_negative() -> None:
     assert math.isfinite(record["probability"])
 
 
+def test_options_reach_the_method_and_its_controls() -> None:
+    plan = replace(PLAN, methods=("occlusion",), options={"occlusion": {"cells": 2}})
+    maps = examine(subject(X), plan)["maps"]
+    assert (
+        maps["occlusion"]["forwards"] == maps["occlusion: randomised model"]["forwards"] == 5
+    )  # the whole, 4 cells gone
+
+
 def test_a_method_that_fails_is_told_and_the_others_go_on() -> None:
     record = examine(subject(X), replace(PLAN, methods=("gradcam", "rollout")))
     assert "error" in record["maps"]["rollout"]  # no attention in a CNN

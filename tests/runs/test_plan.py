@@ -33,6 +33,16 @@ def test_what_cannot_be_compared_is_refused_at_once() -> None:
         Plan(methods=())
 
 
+def test_options_of_methods_are_checked_and_belong_to_the_fingerprint() -> None:
+    plan = Plan(methods=("integrated-gradients", "gradcam"), options={"integrated-gradients": {"steps": 3}})
+    assert (plan.methods, plan.options) == (("integrated_gradients", "gradcam"), {"integrated_gradients": {"steps": 3}})
+    assert plan.fingerprint(PlantedCNN(), X) != replace(plan, options={}).fingerprint(PlantedCNN(), X)
+    with pytest.raises(MethodError, match="options of 'rise', which is not compared"):
+        Plan(methods=("gradcam",), options={"rise": {"forwards": 8}})
+    with pytest.raises(MethodError, match="no option of gradcam named 'steps'"):
+        Plan(methods=("gradcam",), options={"gradcam": {"steps": 3}})
+
+
 def test_a_baseline_that_the_banks_cannot_draw_is_refused_before_anything_runs() -> None:
     with pytest.raises(MethodError, match="no baseline named 'drop'"):
         Plan(baselines=("blur", "drop"))

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from regard.errors import LayoutError
-from regard.subjects.statistics import bca, half_width, holm, kendall, needed, paired
+from regard.subjects.statistics import bca, claimable, half_width, holm, kendall, needed, paired
 
 
 def test_bca_agrees_with_scipys() -> None:
@@ -80,3 +80,23 @@ def test_what_has_no_interval_is_refused() -> None:
     with pytest.raises(LayoutError, match=r"half-width of 0\.0"):
         needed(1.0, 0.0)
     assert bca([2.0, 2.0, 2.0]) == (2.0, 2.0)
+
+
+@pytest.mark.parametrize("tests", [1, 4, 13])
+def test_fewer_pictures_than_the_sign_flips_need_are_never_enough(tests: int) -> None:
+    """Differences that all agree, however large, against the p that flips can reach and Holm's correction of them."""
+    told = paired([9.0, 9.1, 9.2, 9.3], [1.0, 1.0, 1.0, 1.0])
+    least = claimable(told, 0.5, tests)
+    reached = {n: holm([paired(np.arange(1.0, n + 1), np.zeros(n)).p] + [1.0] * (tests - 1))[0] for n in range(2, 13)}
+    assert least == next(n for n, p in reached.items() if p <= 0.05)
+
+
+def test_a_small_effect_needs_the_pictures_that_put_the_intervals_end_at_zero() -> None:
+    gaps = np.random.default_rng(0).normal(0.3, 1.0, 60)
+    told = paired(gaps, np.zeros(60))
+    n = claimable(told, told.p, 1)
+    assert n is not None
+    assert n == needed(float(gaps.std(ddof=1)), abs(float(gaps.mean())))
+    assert n > 12
+    assert claimable(told, 1.0, 1) is None
+    assert claimable(paired([1.0, -1.0], [0.0, 0.0]), 0.9, 1) is None

@@ -7,7 +7,7 @@ import pytest
 from matplotlib import colormaps
 
 from regard.errors import LayoutError
-from regard.viz.colour import as_bytes, as_rgb, limits, outline, overlay, resize
+from regard.viz.colour import as_bytes, as_photo, as_rgb, limits, outline, overlay, resize
 
 PHOTO = np.full((4, 8, 3), (200, 100, 0), dtype=np.uint8)
 
@@ -124,6 +124,18 @@ def test_components_become_colours_stretched_over_their_own_range() -> None:
     np.testing.assert_allclose(rgb[..., 1], 1 - rgb[..., 0], atol=1e-12)
     assert not rgb[..., 2].any(), "a constant component has no colour"
     assert not as_rgb(planes[:1])[..., 1:].any()
+
+
+def test_what_a_model_takes_becomes_the_photo() -> None:
+    photo = np.random.default_rng(0).integers(0, 256, (4, 5, 3), dtype=np.uint8)
+    photo[0, 0], photo[1, 1] = 0, 255
+    x = np.moveaxis(photo, 2, 0)
+    for given in (photo, x, x[None], x / 255, (x[None] / 255 - 0.4) / 0.3, np.stack([x, x * 0])):
+        np.testing.assert_array_equal(as_photo(given), photo)
+    assert not as_photo(np.stack([x, x * 0]), 1).any()
+    np.testing.assert_array_equal(as_photo(np.stack([x, x * 0])[:1], 1), photo)  # the only one serves all
+    with pytest.raises(LayoutError, match=r"not 0\.\.1"):
+        as_photo(photo * 1.0)  # an array [H, W, 3] is what it says
 
 
 def test_photos_to_draw_on_are_bytes_or_shares() -> None:

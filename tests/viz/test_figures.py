@@ -6,9 +6,11 @@ import io
 
 import numpy as np
 import pytest
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from regard.errors import LayoutError
 from regard.layout import Grid
 from regard.results import Map, Parts, Score, Table
 from regard.viz.colour import as_rgb, limits, outline, overlay
@@ -64,6 +66,26 @@ def test_a_map_over_a_photo_is_the_overlay() -> None:
     ax = plot_map(a_map(), ax=mine, over=PHOTO, index=0)
     assert ax is mine
     np.testing.assert_array_equal(image(ax), overlay(PHOTO, VALUES[0]))
+
+
+def test_a_picture_goes_in_as_the_model_took_it() -> None:
+    """`[B, 3, H, W]`, a tensor: the same figure as of that picture as a photo; scaled values are stretched."""
+    photos = np.random.default_rng(0).integers(0, 256, (2, 8, 12, 3), dtype=np.uint8)
+    photos[:, 0, 0], photos[:, 1, 1] = 0, 255
+    x = torch.from_numpy(photos).permute(0, 3, 1, 2)
+    result = Map(np.random.default_rng(1).random((2, 2, 3)), Grid(2, 3), "m")
+    for index in (0, 1):
+        wanted = image(result.plot(over=photos[index], index=index))
+        scaled = (x.double() / 255 - 0.45) / 0.22
+        for given in (x, x.numpy(), x / 255, x[index], scaled.requires_grad_()):
+            np.testing.assert_array_equal(image(result.plot(over=given, index=index)), wanted)
+    np.testing.assert_array_equal(image(result.plot(over=x[1:], index=0)), image(result.plot(over=photos[1], index=0)))
+
+
+def test_a_picture_in_the_place_of_axes_is_refused_with_the_way() -> None:
+    for result in (a_map(), a_score(), a_table()):
+        with pytest.raises(LayoutError, match=r"draws on axes, got Tensor\n  try: a picture goes in as plot\(over=x\)"):
+            result.plot(torch.zeros(1, 3, 4, 4))  # type: ignore[arg-type]
 
 
 def test_parts_are_an_outline_colours_or_one_map() -> None:

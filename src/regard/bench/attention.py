@@ -22,7 +22,8 @@ from regard.softmax.attend import attend
 
 MASK = 1 << 30  # bytes of the mask that dense attention may have; above it the other ways stand alone
 COLUMNS = (
-    "pattern", "impl", "pass", "ms", "low", "high", "times dense", "bound", "pairs bound", "share of floor", "refused",
+    "pattern", "impl", "pass", "ms", "low", "high", "times dense", "bound", "pairs bound", "share of floor",
+    "took", "why", "refused",
 )  # fmt: skip
 _UNITS = {"ms": "ms", "low": "ms", "high": "ms", "times dense": "x", "bound": "x", "pairs bound": "x"}
 
@@ -51,8 +52,8 @@ def attention(
     Columns: ms (median, and quartiles low, high); times dense: median over rounds of dense SDPA with a mask over the
     way, in the same round; bound: dense over visited tiles of 32 queries and keys (`Pattern.plan`), pairs bound: all
     pairs over those that are seen; share of floor: the least time that the seen pairs' arithmetic and one reading and
-    writing of q, k, v and out take at the machine's own speed (backward: 3.5 and 2 times that), over ms; refused: why
-    a way did not run. An implementation that refuses is a row, not an error.
+    writing of q, k, v and out take at the machine's own speed (backward: 3.5 and 2 times that), over ms; took, why:
+    the implementation that ran, and why; refused: why a way did not run. One that refuses is a row, not an error.
 
     Raises LayoutError for texts that are no pattern or size, MethodError for unknown patterns.
 
@@ -76,7 +77,11 @@ def attention(
             for mode in ("forward", "both") if backward else ("forward",):
                 rows += _rows(pattern, impls, mode, shape, rounds, here)
     table = Table(COLUMNS, tuple(rows), _UNITS, "attention under patterns")
-    notes = tuple(f"{row[0]}, {row[1]}, {row[2]}: {row[-1]}" for row in rows if row[-1])
+    notes = tuple(
+        f"{row[0]}, {row[1]}, {row[2]}: {row[-1] or f'took {row[-3]}, for {row[-2]}'}"
+        for row in rows
+        if row[-1] or row[1] == "auto"
+    )
     return Bench("attention", here, settings, table, notes)
 
 
@@ -108,6 +113,7 @@ def _rows(
     """A row for each implementation; those that refuse are asked first, so that they are not timed."""
     operands = _operands(pattern, shape, mode == "both", here.device)
     ways: dict[str, Callable[[], object]] = {}
+    took: dict[str, tuple[str, str]] = {}
     refused: dict[str, str] = {}
     if pattern.queries.tokens * pattern.keys.tokens * 4 <= MASK:
         ways["dense"] = partial(_once, _plain(pattern, here.device), operands, mode)
@@ -120,7 +126,12 @@ def _rows(
         except (CallError, LayoutError, ExtraError) as error:
             refused[impl] = str(error).splitlines()[0]
         else:
-            ways["dense (ours)" if impl == "dense" else impl] = run
+            name = "dense (ours)" if impl == "dense" else impl
+            ways[name], took[name] = run, (impl, "as asked")
+            if impl == "auto":
+                with torch.set_grad_enabled(mode == "both"):
+                    made = attend(*operands, pattern=pattern)
+                took[name] = (made.impl, made.why)
     found = in_turn(ways, rounds, here.device)
     plan = pattern.plan(dim=shape.dim, heads=shape.heads, batch=shape.batch)
     flops, moved = (plan.flops, plan.bytes) if mode == "forward" else (3.5 * plan.flops, 3 * plan.bytes)
@@ -131,9 +142,9 @@ def _rows(
         share = 1e3 * here.floor(flops, moved) / middle
         gain = quartiles(ratios)[1] if ratios else None
         seen = bounds if name != "dense" else (1.0, 1.0)
-        yield (str(pattern), name, mode, middle, low, high, gain, *seen, share, None)
+        yield (str(pattern), name, mode, middle, low, high, gain, *seen, share, *took.get(name, (None, None)), None)
     for name, why in refused.items():
-        yield (str(pattern), name, mode, None, None, None, None, *bounds, None, why)
+        yield (str(pattern), name, mode, None, None, None, None, *bounds, None, None, None, why)
 
 
 def _operands(pattern: Pattern, shape: Shape, backward: bool, device: str) -> tuple[Tensor, ...]:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from regard import __version__
-from regard.cli import bench, catalogue, compare, explain, gaze, heads, look, sites
+from regard.cli import bench, catalogue, compare, explain, gaze, heads, interrupt, look, sites
 from regard.cli.show import narrow_help, write_error
 from regard.errors import RegardError
 
@@ -52,6 +52,10 @@ def main() -> None:
     narrow_help()
     try:
         app()
+    except SystemExit as end:
+        if end.code == interrupt.STOPPED:
+            interrupt.leave()
+        raise
     except RegardError as error:
         write_error("\n  ".join([str(error), *getattr(error, "__notes__", [])]))
         sys.exit(1)

@@ -108,13 +108,16 @@ def _tell(made: Bench, shown: Table, out: Path, as_json: bool) -> None:
 
 
 def _chosen(table: Table) -> Table:
-    """The columns that fit, of the ways that ran, with numbers as they are read."""
+    """The columns that fit and vary, of the ways that ran, with numbers as they are read."""
+    from regard.viz.bench import way
+
     shown = {"pattern": "pattern", "impl": "impl", "pass": "pass", "ms": "ms", "times dense": "x dense",
              "bound": "bound", "share of floor": "floor"}  # fmt: skip
-    at = [table.columns.index(name) for name in shown]
-    ran = table.columns.index("ms")
-    rows = tuple(tuple(_short(row[i]) for i in at) for row in table.rows if row[ran] is not None)
-    return Table(tuple(shown.values()), rows)
+    if len(set(table.column("pass"))) == 1:
+        del shown["pass"]
+    told = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+    rows = (one | {"impl": way(one["impl"], one["took"])} for one in told if one["ms"] is not None)
+    return Table(tuple(shown.values()), tuple(tuple(_short(row[name]) for name in shown) for row in rows))
 
 
 def _by_length(table: Table) -> Table:

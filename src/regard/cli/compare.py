@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from regard import api, api_scores
+from regard.cli.interrupt import interruptible
+from regard.cli.options import Settings, settings_of
 from regard.cli.show import console, write_error, write_json, write_table
 from regard.results import Table
 from regard.results import _short as short
@@ -33,6 +35,7 @@ def compare(
     cells: Annotated[int, typer.Option(help="Cells along the shorter side, the same for all maps.", min=4)] = 7,
     orders: Annotated[int, typer.Option(help="How many random maps each map is held against.", min=1)] = 19,
     seed: Annotated[int, typer.Option(help="Of masks, random maps and shuffled weights.", min=0)] = 0,
+    options: Settings = None,
     out: Annotated[Path, typer.Option(help="Folder for records, tables and the page.")] = Path("regard-compare"),
     json: Annotated[bool, typer.Option("--json", help="Print a JSON summary instead of words.")] = False,
 ) -> None:
@@ -42,20 +45,23 @@ def compare(
     """
     from regard.report.compare import write
 
-    try:
+    given = settings_of(_split(methods), options)
+    with interruptible(f"interrupted: finished photos are kept in {out}; the same command goes on from there"):
         made = api_scores.compare(
             api.model(model, seed=seed), folder, methods=_split(methods), metrics=_split(metrics),
-            baselines=_split(baselines), cells=cells, orders=orders, seed=seed, out=out,
+            baselines=_split(baselines), cells=cells, orders=orders, seed=seed, options=given, out=out,
         )  # fmt: skip
-    except KeyboardInterrupt:
-        write_error(f"interrupted: finished photos are kept in {out}; the same command goes on from there")
-        raise typer.Exit(130) from None
     made.save(out)
     page = write(made, out)
     if json:
         write_json({key: value for key, value in made.to_dict().items() if key != "records"} | {"report": str(page)})
     else:
         _tell(made, page)
+    lost = [row for row in made.failures.rows if row[0] in made.plan.methods and row[1] == row[2]]
+    for name, failed, _, why in lost:
+        write_error(f"{name} failed on {'all ' * (failed > 1)}{failed} photo{'s' * (failed > 1)}: {why}")
+    if lost:
+        raise typer.Exit(1)
 
 
 def _split(names: str) -> list[Any]:
@@ -71,14 +77,20 @@ def _short(table: Table, columns: list[int], wanted: Callable[[Any], bool] = boo
 def _tell(made: Comparison, page: Path) -> None:
     from rich.markup import escape
 
+    from regard.runs.comparison import with_words
+
     screen = console()
     screen.print(f"[bold]{len(made.records)} photos · {escape(made.model)}[/] ({made.kept} finished before)")
     first = made.plan.baselines[0]
     for metric in made.plan.metrics:
         rows = [row for row in made.leaderboard.rows if row[:2] == (metric, first)]
         screen.print(escape(f"{metric} ({first} baseline): {', '.join(str(row[2]) for row in rows[:3])}"))
-    write_table(_short(made.claims, [2, 0, 4, 8, 9], lambda row: row[1] == first), as_json=False, squeeze="claim")
+    claims = _short(with_words(made.claims), [2, 0, 4, 8, 9], lambda row: row[1] == first)
+    write_table(claims, as_json=False, squeeze="claim")
     write_table(_short(made.cost, [0, 1, 2, 3]), as_json=False, squeeze="method")
+    for name, failed, of, why in made.failures.rows:
+        if failed < of:  # what failed on all is an error, told by itself
+            screen.print(f"[red]![/] {escape(name)} failed on {failed} of {of} photos: {escape(why)}", soft_wrap=True)
     kept = ", ".join(f"{name} {share:.0%}" for name, share, _ in made.masked.rows)
     screen.print(escape(f"choice kept with half of the cells gone: {kept}"))
     for name, reason in made.failed.items():

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from regard import api
-from regard.cli.options import options_of, with_options
+from regard import api, registry
+from regard.cli.interrupt import interruptible
+from regard.cli.options import options_of, settings_of, with_options
 from regard.cli.show import console, write_json
 
 if TYPE_CHECKING:
@@ -42,10 +43,13 @@ def explain(
 
     target = options.pop("target")
     goal = int(target) if target is not None and re.fullmatch(r"-?\d+", target) else target
-    made = api.model(model, seed=options["seed"])
-    seen = seen_by(photo, made, patches)
-    first = next(made.parameters(), None)
-    heat = api.explain(made, seen.x if first is None else seen.x.to(first), target=goal, **options)
+    chosen = registry.find("explainers", options["method"]).card.name
+    options["options"] = settings_of([chosen], options["options"]).get(chosen)
+    with interruptible("interrupted: nothing was written"):
+        made = api.model(model, seed=options["seed"])
+        seen = seen_by(photo, made, patches)
+        first = next(made.parameters(), None)
+        heat = api.explain(made, seen.x if first is None else seen.x.to(first), target=goal, **options)
     path = out or Path("regard-explain") / f"{_name(photo)}-{heat.method}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     write(heat, seen.seen, path)

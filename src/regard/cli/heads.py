@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from regard import api_heads
+from regard.cli.interrupt import interruptible
 from regard.cli.options import options_of, with_options
-from regard.cli.show import WIDTH, console, write_error, write_json
+from regard.cli.show import WIDTH, console, write_json
 
 if TYPE_CHECKING:
     from rich.table import Table as Drawn
 
     from regard.atlas import Atlas
-    from regard.looking.headview import HeadView
+    from regard.looking.headview import HeadSettings
 
 
 def add_to(app: typer.Typer) -> None:
@@ -40,49 +41,63 @@ def heads(
     seed: Annotated[int, typer.Option(help="Of random models, and of the tokens that are drawn.", min=0)] = 0,
     out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("regard-heads"),
     json: Annotated[bool, typer.Option("--json", help="Print a JSON summary instead of words.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Write over the report of an earlier run.")] = False,
     **options: Any,
 ) -> None:
     """See what every head of a model does, and where single heads look.
 
     Writes one self-contained report.html: a number for every head over all photos, every head's
     attention on the first photo, six heads in full precision with the products behind their logits, queries
-    and keys in one plane, and groups of heads that look alike. Beside it: results (.npz), summary.json.
+    and keys in one plane, and groups of heads that look alike. Beside it: results (.npz), summary.json. A finished
+    report of the same photos and settings is told again; one of others is not written over.
     """
-    from regard.looking.headview import HeadSettings, view_heads
-    from regard.report.heads import summary, told, write
+    from regard.looking.headview import HeadSettings
+    from regard.report.heads import fingerprint, kept
 
     settings = HeadSettings(model=model, head=head, groups=groups, seed=seed, **options)
-    try:
-        view = view_heads(images or ["sample:chelsea"], settings)
-        report = write(view, out)
-    except KeyboardInterrupt:
-        write_error("interrupted: nothing was written")
-        raise typer.Exit(130) from None
+    sources = images or ["sample:chelsea"]
+    mark = fingerprint(sources, settings)
+    facts = None if fresh else kept(out, mark)
+    summary = facts or _made(sources, settings, out, mark)
     if json:
-        write_json({"report": str(report), **summary(view)})
+        write_json({"report": str(out / "report.html"), **summary})
     else:
-        _tell(view, told(view), report)
-    if view.unread:
+        _tell(summary, out, kept=facts is not None)
+    if summary["unread"]:
         raise typer.Exit(1)
 
 
-def _tell(view: HeadView, sentences: list[str], report: Path) -> None:
+def _made(sources: list[str], settings: HeadSettings, out: Path, mark: str) -> dict[str, Any]:
+    from regard.looking.headview import view_heads
+    from regard.report.heads import summary, write
+
+    with interruptible("interrupted: nothing was written"):
+        view = view_heads(sources, settings)
+    with interruptible(f"interrupted: what is in {out} is not whole"):
+        write(view, out, mark)
+    return summary(view)
+
+
+def _tell(summary: dict[str, Any], out: Path, *, kept: bool) -> None:
     from rich.markup import escape
 
-    screen, atlas = console(), view.atlas
+    from regard.results import load
+
+    screen, atlas = console(), cast("Atlas", load(out / "atlas.npz"))
     count = len(atlas.pictures)
     several = f", mean of {count} photos" if count > 1 else f" on {atlas.pictures[0]}"
     screen.print(
-        f"[bold]{escape(view.facts.name)}[/] · {atlas.probe.replace('_', ' ')} ({atlas.unit}){escape(several)}"
+        f"[bold]{escape(summary['model'])}[/] · {atlas.probe.replace('_', ' ')} ({atlas.unit}){escape(several)}"
+        + (" · kept" if kept else "")
     )
     for part in tables(atlas):
         screen.print(part)
-    for sentence in (*atlas.words, *sentences):
+    for sentence in summary["words"]:
         screen.print(escape(sentence))
-    for line in view.trust:
-        if line.level != "good":
-            screen.print(f"[red]![/] [bold]{escape(line.what)}[/] {escape(line.text)}")
-    screen.print(f"report: {escape(str(report))}", soft_wrap=True)
+    for line in summary["trust"]:
+        if line["level"] != "good":
+            screen.print(f"[red]![/] [bold]{escape(line['what'])}[/] {escape(line['text'])}")
+    screen.print(f"report: {escape(str(out / 'report.html'))}", soft_wrap=True)
 
 
 def tables(atlas: Atlas) -> list[Drawn]:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from regard import api
+from regard.cli.interrupt import interruptible
 from regard.cli.options import options_of, with_options
-from regard.cli.show import console, write_error, write_json
+from regard.cli.show import console, write_json
 
 if TYPE_CHECKING:
     from regard.report.batch import Done
@@ -44,11 +45,8 @@ def look(
 
     target = options.pop("target")
     goal = int(target) if target is not None and re.fullmatch(r"-?\d+", target) else target
-    try:
+    with interruptible(f"interrupted: finished photos are kept in {out}; the same command goes on from there"):
         done = look_at(images or ["sample:chelsea"], Settings(target=goal, **options), out, fresh=fresh)
-    except KeyboardInterrupt:
-        write_error(f"interrupted: finished photos are kept in {out}; the same command goes on from there")
-        raise typer.Exit(130) from None
     if json:
         write_json([_plain(one) for one in done])
     else:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
-from collections.abc import Callable
-from typing import Annotated, Any
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
 from regard.cli.show import flow
+from regard.errors import MethodError
+from regard.registry import find, fits
 
 _TYPES: dict[str, Any] = {"int": int, "float": float, "bool": bool, "str": str, "Goal": str | None}
+_WORDS = {"true": True, "false": False, "none": None}
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="An option of a method; --set again for more.")
+]
 _LINE = re.compile(r"^\s*(\w+): (\S.*)$")
 
 
@@ -23,7 +30,9 @@ def options_of(verb: Callable[..., Any]) -> list[inspect.Parameter]:
             p.name,
             p.KEYWORD_ONLY,
             default=p.default,
-            annotation=Annotated[_kind(str(p.annotation)), typer.Option(help=told.get(p.name), min=_least(p.default))],
+            annotation=Settings
+            if p.name == "options"
+            else Annotated[_kind(str(p.annotation)), typer.Option(help=told.get(p.name), min=_least(p.default))],
         )
         for p in inspect.signature(verb).parameters.values()
         if p.kind is p.KEYWORD_ONLY
@@ -38,6 +47,35 @@ def _kind(annotation: str) -> Any:
 def _least(default: Any) -> int | None:
     """Whole numbers here count things: none is negative, and one that starts above 0 stays above it."""
     return min(1, default) if isinstance(default, int) and not isinstance(default, bool) else None
+
+
+def settings_of(methods: Sequence[str], given: Sequence[str] | None) -> dict[str, dict[str, Any]]:
+    """What --set gives each explainer: `steps=3` to all that have such an option, `rise.forwards=500` to one."""
+    cards = {card.name: card for card in (find("explainers", one).card for one in methods)}
+    found: dict[str, dict[str, Any]] = {}
+    for text in given or ():
+        left, sign, value = text.partition("=")
+        method, dot, name = left.strip().replace("-", "_").rpartition(".")
+        if not sign or not name or (dot and method not in cards):
+            raise MethodError(f"--set {text}", hint=f"--set NAME=VALUE, or METHOD.NAME=VALUE with {' or '.join(cards)}")
+        takers = [c for c in cards.values() if c.name == method or (not dot and name in {o.name for o in c.options})]
+        if not takers:
+            have = "; ".join(f"{c.name}: {', '.join(o.name for o in c.options) or 'none'}" for c in cards.values())
+            raise MethodError(f"no option '{name}' of {' or '.join(cards)}", hint=have)
+        for card in takers:
+            found.setdefault(card.name, {})[name] = _value(value.strip(), get_type_hints(card.function).get(name, str))
+    for name, options in found.items():
+        find("explainers", name, options)  # refuses what does not fit, before anything is loaded
+    return found
+
+
+def _value(text: str, kind: Any) -> Any:
+    """A number, tuple or word as Python writes it, where the option is of that kind; else the text itself."""
+    try:
+        value = _WORDS[text.lower()] if text.lower() in _WORDS else ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+    return value if fits(value, kind) or not fits(text, kind) else text
 
 
 def with_options(function: Callable[..., Any], extra: list[inspect.Parameter]) -> Callable[..., Any]:

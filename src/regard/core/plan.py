@@ -120,7 +120,7 @@ def _name(item: Kept) -> str:
     bare: Any = item
     while isinstance(bare, functools.partial):
         bare = bare.func
-    return bare if isinstance(bare, str) else str(getattr(bare, "__name__", bare))
+    return bare.replace("-", "_") if isinstance(bare, str) else str(getattr(bare, "__name__", bare))
 
 
 def find_grid(patches: tuple[int, int] | None, call: Call) -> Grid | None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from regard import __version__, files
 from regard.errors import DataError, RegardError
+from regard.looking.headview import HeadSettings
 from regard.looking.look import Looker, Settings, printable
 from regard.models.picture import SAMPLES, read_picture
 from regard.progress import track
@@ -78,7 +79,7 @@ def folder_names(sources: Sequence[str]) -> list[str]:
     return names
 
 
-def fingerprint(source: str, settings: Settings) -> str:
+def fingerprint(source: str, settings: Settings | HeadSettings) -> str:
     """What decides a report: the picture's bytes, the settings, the version."""
     path = Path(source).expanduser()
     bare = source.removeprefix("sample:") in SAMPLES and not path.is_file()
@@ -87,14 +88,14 @@ def fingerprint(source: str, settings: Settings) -> str:
     return hashlib.sha256(facts.encode()).hexdigest()
 
 
-def finished(folder: Path, wanted: str) -> dict[str, Any] | None:
+def finished(folder: Path, wanted: str, parts: Sequence[str] = ("report.html", "thumb.jpg")) -> dict[str, Any] | None:
     """The summary of a complete folder that was made from the same picture and settings."""
     path = folder / "summary.json"
     try:
         summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    whole = all((folder / name).is_file() for name in ("report.html", "thumb.jpg"))
+    whole = all((folder / name).is_file() for name in parts)
     return summary if whole and summary.get("fingerprint") == wanted else None
 
 

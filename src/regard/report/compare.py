@@ -12,7 +12,7 @@ from regard import files
 from regard.report.html import environment_of_templates
 from regard.report.pictures import figure_address
 from regard.results import Table, _short
-from regard.runs.comparison import Comparison
+from regard.runs.comparison import Comparison, with_words
 
 COLOURS = (  # no grey: that is what random maps are drawn in
     "#c2410c", "#1d4ed8", "#15803d", "#7e22ce", "#eab308", "#0e7490", "#be185d", "#4d7c0f", "#0f172a", "#4338ca",
@@ -32,7 +32,7 @@ def render(made: Comparison) -> str:
     for metric in made.plan.metrics:
         for baseline in made.plan.baselines:
             rows = [row[2:] for row in board.rows if row[:2] == (metric, baseline)]
-            table = Table(board.columns[2:], tuple(rows))
+            table = with_words(Table(board.columns[2:], tuple(rows)))
             groups.append({"title": f"{metric}, {baseline} baseline", "table": cells(table, made.plan.methods)})
     template = environment_of_templates().get_template("compare.html")
     return template.render(
@@ -40,7 +40,7 @@ def render(made: Comparison) -> str:
         groups=groups,
         intervals=[figure_address(intervals(made, metric)) for metric in made.plan.metrics],
         curves=[figure_address(curves(made, metric)) for metric in made.plan.metrics if metric in CURVED],
-        claims=cells(made.claims, ()),
+        claims=cells(with_words(made.claims), ()),
         agreement=cells(made.agreement, ()),
         masked=cells(made.masked, ()),
         cost=cells(made.cost, made.plan.methods),

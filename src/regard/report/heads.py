@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,12 @@ from PIL import Image
 
 from regard import files
 from regard.atlas import Atlas, HeadGroups
+from regard.errors import DataError
+from regard.looking.album import listed
 from regard.looking.heads import short
-from regard.looking.headview import HeadView, seen_pixels
+from regard.looking.headview import HeadSettings, HeadView, seen_pixels
 from regard.looking.look import environment, printable, seen_part
-from regard.report import pictures
+from regard.report import batch, pictures
 from regard.report.html import environment_of_templates, palette, table_rows
 from regard.report.payload import Payload, encode, encode_exact, encode_joints
 from regard.results import _plain
@@ -156,7 +160,31 @@ def again(view: HeadView) -> str:
     return "\n".join(lines)
 
 
-def write(view: HeadView, folder: Path) -> Path:
+def fingerprint(sources: Sequence[str], settings: HeadSettings) -> str:
+    """What decides a report: the bytes of all pictures, the settings, the version."""
+    one_by_one = [batch.fingerprint(str(source), settings) for source in listed(list(sources))]
+    return hashlib.sha256(" ".join(one_by_one).encode()).hexdigest()
+
+
+def kept(folder: Path, wanted: str) -> dict[str, Any] | None:
+    """The summary of a folder that was finished with the same pictures, all of them read, and settings.
+
+    Raises DataError for the report of another run, which would be written over.
+    """
+    if found := batch.finished(folder, wanted, ("report.html", "atlas.npz")):
+        return None if found["unread"] else found
+    try:
+        other = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if other.get("fingerprint") != wanted:
+        raise DataError(
+            f"'{folder}' holds a report of other photos or settings", hint="--fresh writes over it, or --out FOLDER"
+        )
+    return None
+
+
+def write(view: HeadView, folder: Path, fingerprint: str = "") -> Path:
     """Write everything; summary.json comes last, so that its presence means the folder is complete."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "summary.json").unlink(missing_ok=True)
@@ -171,7 +199,7 @@ def write(view: HeadView, folder: Path) -> Path:
         view.groups.save(folder / "groups.npz")
         _figure(view.groups.plot(), folder / "groups.png")
     report = files.write_text(folder / "report.html", render(view))
-    files.write_text(folder / "summary.json", json.dumps(summary(view), indent=1))
+    files.write_text(folder / "summary.json", json.dumps(summary(view) | {"fingerprint": fingerprint}, indent=1))
     return report
 
 
@@ -182,7 +210,7 @@ def summary(view: HeadView) -> dict[str, Any]:
         "weights": view.facts.weights,
         "settings": view.settings.__dict__,
         "atlas": view.atlas.to_dict(),
-        "words": list(view.atlas.words),
+        "words": [*view.atlas.words, *told(view)],
         "trust": [line.__dict__ for line in view.trust],
         "refused": dict(view.refusals),
         "unread": dict(view.unread),

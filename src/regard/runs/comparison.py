@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import torch
 from regard import __version__, files
 from regard.results import Table, _plain
 from regard.runs.plan import Plan
-from regard.subjects.statistics import bca, half_width, holm, kendall, needed, paired
+from regard.subjects.statistics import Paired, bca, claimable, half_width, holm, kendall, paired
 
 COLUMNS = (
     "metric", "baseline", "method", "n", "mean", "low", "high", "over chance", "effect", "p", "pictures needed",
@@ -25,6 +25,7 @@ CLAIMS = (
     "metric", "baseline", "claim", "n", "difference", "low", "high", "effect", "p", "pictures needed",
 )  # fmt: skip
 RIVALS = ("random", "centre", "edges")
+UNTOLD = "not to be told"
 LONG = ("picture", "metric", "baseline", "method", "value", "chance", "p", "direction")
 
 
@@ -52,7 +53,7 @@ class Comparison:
     def leaderboard(self) -> Table:
         """One row a metric, baseline and method, best first: mean with BCa interval over pictures; paired difference
         to chance (random places of the same values), positive where it is better, with effect size and Holm's p over
-        all rows of the metric and baseline; and how many pictures an interval of that width would need."""
+        all rows of the metric and baseline; and how many pictures a claim of it needs, None where none is in sight."""
         rows: list[tuple[Any, ...]] = []
         for metric in self.plan.metrics:
             for baseline in self.plan.baselines:
@@ -65,21 +66,16 @@ class Comparison:
             found = self.scores(metric, baseline, name)
             values = np.array([one["value"] for one in found.values()])
             if len(values) < 2:
-                rows.append((metric, baseline, name, len(values), *([None] * 7)))
+                rows.append((metric, baseline, name, len(values), *([None] * 4)))
                 continue
             sign = 1.0 if next(iter(found.values()))["direction"] == "higher" else -1.0
             low, high = bca(values, seed=self.plan.seed)
             chance = np.array([one["chance"] for one in found.values()], dtype=float)
             told = paired(sign * values, sign * chance, seed=self.plan.seed)
-            gaps = sign * (values - chance)
-            needs = needed(float(gaps.std(ddof=1)), abs(told.difference)) if told.difference else None
-            rows.append((
-                metric, baseline, name, len(values), float(values.mean()), low, high,
-                told.difference, told.effect, told.p, needs,
-            ))  # fmt: skip
+            rows.append((metric, baseline, name, len(values), float(values.mean()), low, high, told))
         full = [row for row in rows if row[4] is not None]
-        corrected = dict(zip((row[2] for row in full), holm([row[9] for row in full]), strict=True))
-        rows = [(*row[:9], corrected.get(row[2]), row[10]) for row in rows]
+        ends = dict(zip((row[2] for row in full), _told([row[7] for row in full]), strict=True))
+        rows = [(*row[:7], *ends.get(row[2], [None] * 4)) for row in rows]
         return sorted(rows, key=lambda row: -np.inf if row[7] is None else row[7], reverse=True)
 
     @property
@@ -87,7 +83,8 @@ class Comparison:
         """What the best method of each metric and baseline can be said to beat: random places of numbers, a centre, the
         edges of the picture, the runner-up and the first method of the plan. Paired difference by picture, positive
         where the best is better, with BCa interval, effect size, Holm's p over the claims of that metric and baseline,
-        and how many pictures like these would put the interval's end at 0: fewer cannot carry the claim."""
+        and how many pictures like these the claim needs: None where none is in sight, with a p of 1 or a rival that is
+        better."""
         rows: list[tuple[Any, ...]] = []
         for metric in self.plan.metrics:
             for baseline in self.plan.baselines:
@@ -109,13 +106,12 @@ class Comparison:
             sign = 1.0 if ours[both[0]]["direction"] == "higher" else -1.0
             one, other = (np.array([sign * of[p]["value"] for p in both]) for of in (ours, theirs))
             told = paired(one, other, seed=self.plan.seed)
-            needs = needed(float((one - other).std(ddof=1)), abs(told.difference)) if told.difference else None
-            rows.append((
-                metric, baseline, f"{best} over {rival}", len(both), told.difference, *told.interval, told.effect,
-                told.p, needs,
-            ))  # fmt: skip
-        corrected = holm([row[8] for row in rows])
-        return [(*row[:8], p, row[9]) for row, p in zip(rows, corrected, strict=True)]
+            rows.append((metric, baseline, f"{best} over {rival}", len(both), told))
+        ends = _told([row[4] for row in rows])
+        return [
+            (*row[:4], difference, *row[4].interval, effect, p, needs if difference > 0 else None)
+            for row, (difference, effect, p, needs) in zip(rows, ends, strict=True)
+        ]
 
     def gains(self, metric: str, baseline: str, name: str) -> tuple[list[float], tuple[float, float] | None]:
         """How far each picture's map is over chance, positive where it is better, and BCa's interval of the mean."""
@@ -172,9 +168,16 @@ class Comparison:
             rows.append((name, *middle, len(failed), failed[0] if failed else ""))
         return Table(("method", "forwards", "seconds", "failures", "first reason"), tuple(rows), title="cost")
 
+    @property
+    def failures(self) -> Table:
+        """Methods and controls that gave no map for some picture: on how many, of how many, and the first reason."""
+        counts = {name: sum(name in r["maps"] for r in self.records.values()) for name, *_ in self.cost.rows}
+        rows = [(name, failed, counts[name], why) for name, _, _, failed, why in self.cost.rows if failed]
+        return Table(("method", "failures", "pictures", "first reason"), tuple(rows), title="failures")
+
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain data, but for the seconds: a rerun on the same machine gives the same bytes."""
-        tables = {name: getattr(self, name) for name in ("leaderboard", "claims", "agreement", "masked")}
+        tables = {name: getattr(self, name) for name in ("leaderboard", "claims", "agreement", "masked", "failures")}
         if self.people is not None:
             tables["people"] = self.people
         plain: dict[str, Any] = _plain({
@@ -203,6 +206,21 @@ class Comparison:
         for name, table in tables.items():
             _write_parquet(table, folder / f"{name}.parquet")
         return files.write_text(folder / "comparison.json", json.dumps(self.to_dict(), indent=1) + "\n")
+
+
+def with_words(table: Table) -> Table:
+    """The table as it is shown: where no claim is in sight, how many pictures one needs is not to be told."""
+    at = table.columns.index("pictures needed")
+    rows = (tuple(UNTOLD if i == at and cell is None else cell for i, cell in enumerate(row)) for row in table.rows)
+    return Table(table.columns, tuple(rows), table.units, table.title)
+
+
+def _told(found: Sequence[Paired]) -> list[tuple[float, float, float, int | None]]:
+    """Difference, effect, Holm's p and pictures needed of differences that are told together."""
+    corrected = holm([one.p for one in found])
+    return [
+        (one.difference, one.effect, p, claimable(one, p, len(found))) for one, p in zip(found, corrected, strict=True)
+    ]
 
 
 def made_with() -> dict[str, str]:

@@ -38,7 +38,7 @@ def examine(on: Subject, plan: Plan) -> dict[str, Any]:
     height, width = on.x.shape[-2:]
     shorter = min(height, width)
     grid = Grid(round(plan.cells * height / shorter), round(plan.cells * width / shorter))
-    maps, facts = _maps(on, plan.methods, grid, target, forward, seed)
+    maps, facts = _maps(on, plan, grid, target, forward, seed)
     scores = {b: _scores(on, plan, maps, target, b, seed) for b in plan.baselines}
     return {
         "target": forward.target.label,
@@ -54,20 +54,20 @@ def examine(on: Subject, plan: Plan) -> dict[str, Any]:
 
 
 def _maps(
-    on: Subject, methods: tuple[str, ...], grid: Grid, target: int, forward: Forward, seed: int
+    on: Subject, plan: Plan, grid: Grid, target: int, forward: Forward, seed: int
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Maps of methods and controls on one grid, and what each took or why it failed."""
-    first = methods[0]
+    first = plan.methods[0]
     other = int(forward.logits[0].argsort(descending=True)[1])
     twin = Subject(shuffled_twin(on.model, seed), on.x, on.mechanisms, on.classes, on.span)
-    made: dict[str, tuple[Subject, str, int]] = {name: (on, name, target) for name in methods}
+    made: dict[str, tuple[Subject, str, int]] = {name: (on, name, target) for name in plan.methods}
     made |= {f"{first}: other class": (on, first, other), f"{first}: randomised model": (twin, first, target)}
     maps: dict[str, Tensor] = {}
     facts: dict[str, Any] = {}
     for name, (subject, method, goal) in made.items():
         start = time.perf_counter()
         try:
-            heat = run.explain(find("explainers", method), subject, target=goal, seed=seed)
+            heat = run.explain(find("explainers", method, plan.options.get(method)), subject, target=goal, seed=seed)
             laid = F.adaptive_avg_pool2d(torch.from_numpy(heat.values)[None].double(), (grid.h, grid.w))[0, 0]
             if reason := why_degenerate(laid.numpy()):
                 facts[name] = {"warning": reason}

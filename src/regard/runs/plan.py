@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +24,7 @@ CONTROLS = ("random", "centre", "edges", "inverted", "other class", "randomised 
 @dataclass(frozen=True)
 class Plan:
     """Methods and metrics by name, baselines, cells along the shorter side on which all maps are judged alike,
-    random maps for each null, and the seed."""
+    random maps for each null, the seed, and options of methods, {"rise": {"forwards": 500}}."""
 
     methods: tuple[str, ...] = METHODS
     metrics: tuple[str, ...] = METRICS
@@ -31,19 +33,26 @@ class Plan:
     orders: int = 19
     steps: int = 10
     seed: int = 0
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not (self.methods and self.metrics and self.baselines) or self.cells < 4:
             raise LayoutError("a comparison of nothing", hint="a method, a metric, a baseline, and at least 4 cells")
         for name in self.baselines:
             Draw(self.orders, self.steps, name, self.seed)  # refuses what the banks cannot draw, before anything runs
-        for name in self.methods:
-            registry.find("explainers", name)
-        for name in self.metrics:
-            card = registry.find("metrics", name).card
+        spelt = {name: registry.find("explainers", name).card.name for name in self.methods}
+        for name, given in self.options.items():
+            if name not in spelt and name not in spelt.values():
+                raise MethodError(f"options of '{name}', which is not compared", hint=f"of {', '.join(self.methods)}")
+            registry.find("explainers", name, given)
+        cards = [registry.find("metrics", name).card for name in self.metrics]
+        object.__setattr__(self, "methods", tuple(spelt.values()))
+        object.__setattr__(self, "options", {spelt.get(name, name): dict(o) for name, o in self.options.items()})
+        object.__setattr__(self, "metrics", tuple(card.name for card in cards))
+        for card in cards:
             if unfit := sorted(UNFIT & set(card.subjects)):
                 raise MethodError(
-                    f"{name} asks for '{unfit[0]}', which pictures alone do not give",
+                    f"{card.name} asks for '{unfit[0]}', which pictures alone do not give",
                     hint=f"regard.score for one picture, or one of {', '.join(METRICS)}",
                 )
 
@@ -56,7 +65,7 @@ class Plan:
 
     def fingerprint(self, model: nn.Module, x: Tensor) -> str:
         """Of all that decides a record: this plan, the version, the model's weights, the picture."""
-        made = hashlib.sha256(json.dumps([asdict(self), __version__], sort_keys=True).encode())
+        made = hashlib.sha256(json.dumps([asdict(self), __version__], sort_keys=True, default=str).encode())
         for tensor in (*model.state_dict().values(), x):
             made.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
         return made.hexdigest()[:16]

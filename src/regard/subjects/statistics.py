@@ -4,7 +4,7 @@ bca         bias-corrected accelerated bootstrap of a mean; with `groups` whole 
 paired      a mean difference with its interval, its effect size and a sign-flip p
 holm        p-values corrected for how many there are
 kendall     how far two rankings agree
-power       how wide an interval n pictures give, and how many a wanted width needs
+power       how wide an interval n pictures give, how many a wanted width needs, and how many a claim needs
 """
 
 from __future__ import annotations
@@ -157,3 +157,19 @@ def needed(spread: float, width: float) -> int:
     if spread < 0 or width <= 0:
         raise LayoutError(f"a spread of {spread} and a half-width of {width}", hint="spread >= 0, width > 0")
     return math.ceil((1.96 * spread / width) ** 2)
+
+
+def claimable(told: Paired, p: float, tests: int, *, level: float = 0.05) -> int | None:
+    """Pictures like these that a claim of this difference needs; None where none is in sight: the corrected p is 1.
+
+    max((1.96 / d_z)^2, log2(2 tests / level)): the first puts the interval's end at 0; with fewer than the second even
+    differences that all agree cannot take the smallest of `tests` sign-flip p, Holm-corrected, down to `level`.
+
+    >>> from regard.subjects.statistics import claimable, paired
+    >>> told = paired([3.0, 4.0, 5.0, 7.0], [1.0, 2.0, 4.0, 4.0])
+    >>> claimable(told, told.p, tests=1), claimable(told, 1.0, tests=12)
+    (6, None)
+    """
+    if p >= 1.0 or told.effect == 0:
+        return None
+    return max(needed(1.0, abs(told.effect)), math.ceil(math.log2(2 * tests / level)))

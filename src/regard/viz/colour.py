@@ -47,7 +47,7 @@ def as_bytes(photo: Array) -> Array:
     if photo.ndim != 3 or photo.shape[-1] != 3:
         raise LayoutError(
             f"a photo to draw on is [H, W, 3], got {list(photo.shape)}",
-            hint="x[0].permute(1, 2, 0).numpy() of a picture",
+            hint="an array [H, W, 3], or what a model takes, [B, 3, H, W]",
         )
     if photo.dtype == np.uint8:
         return photo
@@ -57,6 +57,20 @@ def as_bytes(photo: Array) -> Array:
             hint="regard.image(path) without like= gives the photo itself, regard.look(...).seen what the model saw",
         )
     return (photo * 255).round().astype(np.uint8)
+
+
+def as_photo(picture: Any, index: int = 0) -> Array:
+    """A photo `[H, W, 3]` as uint8, from one, or from what a model takes: `[3, H, W]`, or `[B, 3, H, W]`, of which
+    picture `index` (the only one serves all); tensors too. What a model takes was scaled for it: outside of 0..1 it is
+    stretched between its least and its largest value."""
+    array = np.asarray(picture.detach().cpu().float() if hasattr(picture, "detach") else picture)
+    if array.ndim == 4:
+        array = array[index if len(array) > 1 else 0]
+    if array.ndim == 3 and array.shape[0] == 3 and array.shape[2] != 3:
+        array = np.moveaxis(array, 0, 2)
+        if array.dtype != np.uint8 and not (array.min() >= 0 and array.max() <= 1):
+            array = (array - array.min()) / max(float(array.max() - array.min()), 1e-12)
+    return as_bytes(array)
 
 
 def overlay(photo: Array, values: Array, *, strength: float = 0.8, smooth: bool = False) -> Array:

@@ -12,7 +12,8 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from regard.viz.colour import TABLE, as_bytes, as_rgb, limits, outline, overlay, resize
+from regard.errors import LayoutError
+from regard.viz.colour import TABLE, as_photo, as_rgb, limits, outline, overlay, resize
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,16 +26,18 @@ PROBABILITY = {"deletion": "removed", "insertion": "shown"}  # metrics whose cur
 
 
 def _axes(ax: Axes | None) -> Axes:
+    if ax is not None and not hasattr(ax, "imshow"):
+        raise LayoutError(f"plot(ax) draws on axes, got {type(ax).__name__}", hint="a picture goes in as plot(over=x)")
     return Figure(figsize=(4.5, 4), layout="constrained").add_subplot() if ax is None else ax
 
 
-def plot_map(result: Map, *, ax: Axes | None, over: Array | None, index: int) -> Axes:
+def plot_map(result: Map, *, ax: Axes | None, over: Any, index: int) -> Axes:
     """A map in its own colours, or over a photo, with a bar that tells values and signs."""
     ax = _axes(ax)
     values = result.values[index]
     low, high, colours = limits(values)
     if over is not None:
-        ax.imshow(overlay(as_bytes(np.asarray(over)), values))
+        ax.imshow(overlay(as_photo(over, index), values))
         drawn: Any = ScalarMappable(Normalize(low, high), colours)
     else:
         drawn = ax.imshow(values, cmap=colours, vmin=low, vmax=high)
@@ -44,12 +47,12 @@ def plot_map(result: Map, *, ax: Axes | None, over: Array | None, index: int) ->
     return ax
 
 
-def plot_parts(result: Parts, *, ax: Axes | None, over: Array | None, index: int) -> Axes:
+def plot_parts(result: Parts, *, ax: Axes | None, over: Any, index: int) -> Axes:
     """The mask's outline on a photo, else components as colours, else the first component."""
     ax = _axes(ax)
     values = result.values[index]
     if result.mask is not None and over is not None:
-        ax.imshow(outline(as_bytes(np.asarray(over)), result.mask[index]))
+        ax.imshow(outline(as_photo(over, index), result.mask[index]))
     elif values.shape[0] >= 2:
         ax.imshow(as_rgb(values))
     else:
