@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 from regard.core.call import Call
@@ -86,7 +86,7 @@ class Scorer:
         with torch.no_grad():
             return torch.cat([self.of(self._run(part)) for part in track(self._split(pictures), "pictures")])
 
-    def gradient(self, pictures: Float[Tensor, "b ..."] | None = None) -> Float[Tensor, "b ..."]:
+    def gradient(self, pictures: Shaped[Tensor, "b ..."] | None = None) -> Float[Tensor, "b ..."]:
         """The gradient of each picture's own score; the explained pictures if none are given."""
         (only,) = self.gradients([self.on.x if pictures is None else pictures])
         return only
@@ -237,8 +237,13 @@ class Scorer:
         b = self.on.x.shape[0]
         return pictures.split(b * max(1, BATCH // b))
 
-    def slope(self, pictures: Float[Tensor, "n ..."], only: int | None = None) -> Float[Tensor, "n ..."]:
+    def slope(self, pictures: Shaped[Tensor, "n ..."], only: int | None = None) -> Float[Tensor, "n ..."]:
         """The gradient of the summed scores (of the first `only` pictures, if given), all in one batch."""
+        if not pictures.is_floating_point():
+            raise CallError(
+                f"an input of {pictures.dtype} has no gradient: numbers of tokens cannot be moved a little",
+                hint="a method of attention (transformer_attribution, attention_x_gradient), or masks",
+            )
         if pictures is not self.on.x:
             self._first()
         score = self.of_pictures if pictures is self.on.x else self.of
