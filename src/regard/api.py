@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from regard import bibliography, registry
@@ -81,6 +82,7 @@ def explain(
     target: Goal = None,
     site: str | None = None,
     seed: int = 0,
+    resume: str | os.PathLike[str] | None = None,
 ) -> Map:
     """Which part of the picture did it: a Map of raw signed values.
 
@@ -88,10 +90,11 @@ def explain(
     target: a class by index or name, "husky vs wolf" or "husky or malamute"; the first choice if not given
     site: the layer or sites to read; chosen if not given, and reported
     seed: of what a method draws
+    resume: a folder that keeps scores of masked pictures: the same call goes on from there, to the same bits
 
     In Python method is also a function, or a `functools.partial` with options; target also a tuple of classes (a
     group), an embedding `[D]` to match, or a function of the model's output that gives a number a picture.
-    Raises MethodError, CallError, SiteError or DegenerateError with what to do.
+    A Token tells of a word. Raises MethodError, CallError, SiteError, DegenerateError or DataError with what to do.
 
     >>> import regard as rg
     >>> m = rg.model("random:vit_tiny_patch16_224")
@@ -104,7 +107,8 @@ def explain(
     chosen = registry.find("explainers", method)
     on = _subject(model, x)
     with untouched(model):
-        return run.explain(chosen, on, target=target, site=site, seed=seed)
+        folder = None if resume is None else Path(resume)
+        return run.explain(chosen, on, target=target, site=site, seed=seed, resume=folder)
 
 
 def discover(

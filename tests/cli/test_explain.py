@@ -59,8 +59,20 @@ def test_options_reach_the_verb(monkeypatch: pytest.MonkeyPatch, text: str, goal
         raise MethodError("seen", hint="-")
 
     monkeypatch.setattr("regard.api.explain", verb)
-    invoke("sample:coffee", *MODEL, f"--target={text}", "--method", "rise", "--site", "a.b", "--seed", "3")
-    assert given == {"method": "rise", "target": goal, "site": "a.b", "seed": 3}
+    invoke(
+        "sample:coffee",
+        *MODEL,
+        f"--target={text}",
+        "--method",
+        "rise",
+        "--site",
+        "a.b",
+        "--seed",
+        "3",
+        "--resume",
+        "kept",
+    )
+    assert given == {"method": "rise", "target": goal, "site": "a.b", "seed": 3, "resume": "kept"}
 
 
 def test_help_shows_the_options_of_the_verb() -> None:

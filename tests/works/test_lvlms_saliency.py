@@ -44,9 +44,10 @@ class Teller(nn.Module):
 
 @works("lvlms-saliency")
 def test_the_odd_word_is_least_salient_and_rejected() -> None:
-    """20 tellers: the odd word, likeliest of all at its place, is the least salient of three candidates in all (of five: in 15).
+    """20 tellers: the odd word, likeliest of all at its place, is the least salient of three candidates in all.
 
-    By the paper's share of .6 it is rejected in all; plain decoding, which share and strength 0 are, tells it in all.
+    (Of five candidates in 15.) By the paper's share of .6 it is rejected in all; plain decoding, which share and
+    strength 0 are, tells it in all.
     """
     least = rejected = 0
     for seed in range(20):

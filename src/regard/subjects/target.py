@@ -65,8 +65,8 @@ def logits_of(output: Any) -> Float[Tensor, "b c"]:
         came = list(output.shape) if isinstance(output, Tensor) else type(output).__name__
         raise LayoutError(
             f"the model returns {came}, not class scores [B, classes]",
-            hint="target=regard.Token(ID) of a language model, lambda output: ... (a number a picture), "
-            "a module that returns class scores, or a method without a target",
+            hint="target=lambda output: ... (a number a picture), regard.Token(ID) of a language model, wrap it in a "
+            "module that returns them, or use a method without a target",
         )
     return output
 
