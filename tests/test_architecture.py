@@ -39,6 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "claims": {"errors", "registry", "claims"},
     "patterns": CORE | {"patterns", "viz"},  # pattern.plot() reaches viz inside the function
     "softmax": CORE | {"patterns", "softmax"},
+    "vlm": GIVEN | {"mechanisms", "vlm"},  # a decoder runs the model by itself
     "bench": CORE | {"patterns", "softmax", "bench", "viz"},  # bench.plot() reaches viz inside the function
     "runs": GIVEN | {"looking", "mechanisms", "models", "runs"},
     "looking": GIVEN | {"atlas", "mechanisms", "models", "looking"},
@@ -62,6 +63,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "looking",
         "report",
         "runs",
+        "viz",
         "cli",
     },
     "__main__": {"cli"},
@@ -80,6 +82,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "results",
         "core",
         "patterns",
+        "subjects",
     }
     | FAMILIES,
 }

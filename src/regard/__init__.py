@@ -18,6 +18,7 @@ _HOMES = (
     | dict.fromkeys(("heads", "query_key", "head_groups"), "regard.api_heads")
     | dict.fromkeys(("Map", "Parts", "Score", "Table", "load"), "regard.results")
     | dict.fromkeys(("Atlas", "Joint", "HeadGroups"), "regard.atlas")
+    | {"Token": "regard.subjects.token", "Given": "regard.subjects.given"}
     | {"Grid": "regard.layout", "Call": "regard.core.call", "Record": "regard.core.record"}
 )
 _FAMILIES = (
@@ -51,6 +52,8 @@ if TYPE_CHECKING:
     from regard.core.record import Record
     from regard.layout import Grid
     from regard.results import Map, Parts, Score, Table, load
+    from regard.subjects.given import Given
+    from regard.subjects.token import Token
 
 
 def __getattr__(name: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from regard import bibliography, registry
@@ -82,6 +83,7 @@ def explain(
     site: str | None = None,
     seed: int = 0,
     options: Mapping[str, Any] | None = None,
+    resume: str | os.PathLike[str] | None = None,
 ) -> Map:
     """Which part of the picture did it: a Map of raw signed values.
 
@@ -90,11 +92,12 @@ def explain(
     site: the layer or sites to read; chosen if not given, and reported
     seed: of what a method draws
     options: of the method, as `regard card METHOD` lists them
+    resume: a folder that keeps scores of masked pictures: the same call goes on from there, to the same bits
 
     In Python method is also a function, or a `functools.partial` with options; options a mapping, {"steps": 64}; target
     also a tuple of classes (a group), an embedding `[D]` to match, or a function of the model's output that gives a
     number a picture.
-    Raises MethodError, CallError, SiteError or DegenerateError with what to do.
+    A Token tells of a word. Raises MethodError, CallError, SiteError, DegenerateError or DataError with what to do.
 
     >>> import regard as rg
     >>> m = rg.model("random:vit_tiny_patch16_224")
@@ -109,7 +112,8 @@ def explain(
     chosen = registry.find("explainers", method, options)
     on = _subject(model, x)
     with untouched(model):
-        return run.explain(chosen, on, target=target, site=site, seed=seed)
+        folder = None if resume is None else Path(resume)
+        return run.explain(chosen, on, target=target, site=site, seed=seed, resume=folder)
 
 
 def discover(

@@ -59,8 +59,10 @@ def test_options_reach_the_verb(monkeypatch: pytest.MonkeyPatch, text: str, goal
         raise MethodError("seen", hint="-")
 
     monkeypatch.setattr("regard.api.explain", verb)
-    invoke("sample:coffee", *MODEL, f"--target={text}", "--method", "rise", "--site", "a.b", "--seed", "3")
-    assert given == {"method": "rise", "target": goal, "site": "a.b", "seed": 3, "options": None}
+    invoke(
+        "sample:coffee", *MODEL, f"--target={text}", "--method", "rise", "--site", "a.b", "--seed", "3", "--resume", "k"
+    )
+    assert given == {"method": "rise", "target": goal, "site": "a.b", "seed": 3, "options": None, "resume": "k"}
 
 
 def test_set_gives_a_method_its_options(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from regard.errors import CallError
 from regard.explainers._relevance import Rule, relevance
 from regard.mechanisms import ALL
-from regard.subjects.forward import Subject
+from regard.subjects.forward import UNSEEN, Subject
 from regard.subjects.scorer import Scorer
 
 from .models import draw
@@ -68,6 +68,29 @@ def test_is_relevance_handed_back_layer_by_layer(rule: Rule) -> None:
     wanted = shared(lambda v: net.normalised(F.conv2d(v, net.k1, net.b1)), x, of_z, rule, epsilon)
     got = relevance(Scorer(Subject(net, x, ALL), 1), x, rule, epsilon)
     torch.testing.assert_close(got, wanted)
+
+
+class WithTorchs(nn.Module):
+    """nn.MultiheadAttention, whose layers a mode does not see by itself, with a way around it; no biases."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            self.attn, self.head = nn.MultiheadAttention(6, 2, bias=False), nn.Linear(6, 3, bias=False)
+        self.double().eval()
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = x.flatten(2).permute(2, 0, 1)
+        return self.head((tokens + self.attn(tokens, tokens, tokens)[0]).mean(0))
+
+
+def test_torchs_own_attention_conserves_relevance_too() -> None:
+    net, x = WithTorchs(), draw(2, 6, 3, 4)
+    score = Scorer(Subject(net, x, ALL), 1)
+    torch.testing.assert_close(relevance(score, x, "zplus", 0.0).sum((1, 2, 3)), score.value)
+    hidden = Scorer(Subject(net, x, UNSEEN), 1)  # the planted fault: as it was before they were opened
+    assert not torch.allclose(relevance(hidden, x, "zplus", 0.0).sum((1, 2, 3)), score.value, rtol=1e-3)
 
 
 def test_refusals() -> None:

@@ -67,7 +67,8 @@ def test_the_object_is_found_where_it_is(dinov2: nn.Module) -> None:
     area = np.mean([mask.mean() for *_, mask in new])
     centre = np.mean([mask[mask.shape[0] // 2, mask.shape[1] // 2] for *_, mask in new])
     for name in (
-        "attention", "transformer_attribution", "attention_x_gradient", "attcat", "hirescam", "layercam", "normgrad",
+        "attention", "transformer_attribution", "attention_relevance", "attention_x_gradient", "attcat", "hirescam",
+        "layercam", "normgrad",
     ):  # fmt: skip
         shares, found = np.mean(
             [held(rg.explain(model, x, method=name, target=kind), mask) for x, kind, mask in new[::2]], axis=0

@@ -239,10 +239,14 @@ def _enter(module: nn.Module, _: Any) -> None:
 
 def _note_batches(module: nn.Module, args: Any, kwargs: Any) -> None:
     """Pictures, videos, texts; tensors of three axes may have their batch anywhere."""
-    sizes = {x.shape[0] for x in (*args, *kwargs.values()) if isinstance(x, Tensor) and x.ndim >= 2 and x.ndim != 3}
+    given = [x for x in (*args, *kwargs.values()) if isinstance(x, Tensor)]
+    sizes = {x.shape[0] for x in given if x.ndim >= 2 and x.ndim != 3}
+    words = next((x.shape[1] for x in given if x.ndim == 2 and x.dtype == torch.int64), None)
     for one in opened():
         if one.model is module and one.serves_here():
             one.ran, one.batches = True, frozenset(sizes)
+            if words is not None:  # a text is a line, until a picture is cut into patches
+                one.patch_grid, one.patch_site = (1, words), None
         elif one.model is module:
             one.ran_elsewhere = True
 

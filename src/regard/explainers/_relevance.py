@@ -7,7 +7,7 @@ nothing is divided by an activation that may be zero. A batch normalisation behi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Literal
 
@@ -33,17 +33,26 @@ WITHOUT: frozenset[Any] = frozenset({F.group_norm, F.instance_norm, F.rms_norm, 
 
 
 class Relevance(TorchFunctionMode):
-    """While on, gradients are those that times the input give relevance."""
+    """While on, gradients are those that times the input give relevance.
 
-    def __init__(self, rule: Rule, epsilon: float) -> None:
+    opens: functions that hide layers from a mode, each with one that shows them. RULED: layers to which `rule` applies;
+    to others, epsilon.
+    """
+
+    RULED = CONVOLUTIONS
+
+    def __init__(self, rule: Rule, epsilon: float, opens: Mapping[Any, Callable[..., Any]]) -> None:
         super().__init__()
-        self.rule, self.epsilon = rule, epsilon
+        self.rule, self.epsilon, self.opens = rule, epsilon, opens
         self._linear: tuple[Tensor, tuple[Any, ...]] | None = None  # what the last convolution gave, and was given
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
+        if func in self.opens:
+            with self:  # torch switches a mode off while it handles a function
+                return self.opens[func](*args, **kwargs)
         if func in WITHOUT:
             raise CallError(
                 f"relevance has no rule for {getattr(func, '__name__', func)}",
@@ -72,7 +81,7 @@ class Relevance(TorchFunctionMode):
             out: Tensor = func(z, w, b, *rest, **more)
             return out
 
-        rule = self.rule if func in CONVOLUTIONS else "epsilon"
+        rule = self.rule if func in self.RULED else "epsilon"
         out: Tensor = _Layer.apply(x, weight, bias, run, rule, self.epsilon)
         self._linear = (out, (x, weight, bias, run, rule))
         return out
@@ -160,5 +169,5 @@ def relevance(score: Scorer, x: Tensor, rule: Rule, epsilon: float) -> Tensor:
     if rule not in ("zplus", "epsilon") or not (math.isfinite(epsilon) and epsilon >= 0):
         raise CallError(f"rule {rule!r} with epsilon {epsilon}", hint="rule='zplus' or 'epsilon', epsilon=1e-6")
     score.value  # noqa: B018  the target is found before rules are on
-    with Relevance(rule, epsilon):
+    with Relevance(rule, epsilon, score.on.mechanisms.opens):
         return x * score.slope(x)

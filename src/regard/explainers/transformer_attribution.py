@@ -17,7 +17,7 @@ from regard.subjects.values import MapValues
     source="equations 5 and 6: the rule for self-attention",
     needs={"score"},
     differs="only the wanted row is kept, as backward visits the layers: O(N) memory, not O(N^2). The same authors' "
-    "earlier rule (CVPR 2021) has layer-wise relevance in the place of A and is not this method",
+    "earlier rule (CVPR 2021) is attention_relevance; streams that look at each other are bimodal_attribution's",
     unit="relevance",
 )
 def transformer_attribution(score: Scorer, *, query: int | None = None) -> MapValues:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from regard import __version__, registry
 from regard.errors import LayoutError, MethodError
 from regard.subjects.bank import Draw
+from regard.subjects.kept import digest
 
 METHODS = ("gradcam", "integrated_gradients", "occlusion", "rise")
 METRICS = ("deletion", "insertion", "infidelity", "mu_fidelity", "saco")
@@ -65,7 +65,4 @@ class Plan:
 
     def fingerprint(self, model: nn.Module, x: Tensor) -> str:
         """Of all that decides a record: this plan, the version, the model's weights, the picture."""
-        made = hashlib.sha256(json.dumps([asdict(self), __version__], sort_keys=True, default=str).encode())
-        for tensor in (*model.state_dict().values(), x):
-            made.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-        return made.hexdigest()[:16]
+        return digest((*model.state_dict().values(), x), asdict(self), __version__)[:16]

@@ -56,7 +56,7 @@ class TokenDrop:
         hook = self.module.register_forward_hook(leave_out)
         x = self.score.on.x
         try:
-            return self.score.run(x.expand(len(keep), *x.shape).flatten(0, 1))
+            return self.score.plain(x.expand(len(keep), *x.shape).flatten(0, 1), index)
         finally:
             hook.remove()
 

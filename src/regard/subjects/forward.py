@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from regard.core.scope import Mechanisms
@@ -26,7 +26,7 @@ class Subject:
     """
 
     model: nn.Module
-    x: Float[Tensor, "b ..."]
+    x: Shaped[Tensor, "b ..."]
     mechanisms: Mechanisms
     classes: Sequence[str] = ()
     span: Span = UNKNOWN

@@ -93,4 +93,4 @@ class Removal:
         x = self.score.on.x
         labels = self.cells.labels.flatten(1).expand(len(keep), -1, -1)
         stays = keep.gather(2, labels).view(len(keep), len(x), 1, *x.shape[2:])
-        return self.score.run(torch.where(stays, x, self._replaced).flatten(0, 1))
+        return self.score.plain(torch.where(stays, x, self._replaced).flatten(0, 1))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from regard import __version__
 from regard.core.record import Record
 from regard.core.watch import Watch
 from regard.errors import MethodError
@@ -18,6 +20,7 @@ from regard.results import Map, Parts, Score
 from regard.subjects.degenerate import why_degenerate
 from regard.subjects.evidence import Evidence
 from regard.subjects.forward import Subject
+from regard.subjects.kept import Kept, digest
 from regard.subjects.prompted import prompted
 from regard.subjects.rows import last_on_grid
 from regard.subjects.scorer import Scorer
@@ -28,14 +31,23 @@ from regard.subjects.values import MapValues, ScoreValues
 FEATURES = ("q", "k", "v")
 UNAIMED = "{} does not look at a target: the map is the same for all"
 HEADLESS = "the model has no classifier: one of its features is explained; target= an embedding or a function"
+UNKEPT = "{} scores no pictures without gradients: nothing was kept to go on from"
 TRAINING = "the model is in training mode: dropout and batch statistics act"
 
 
-def explain(chosen: Chosen, on: Subject, *, target: Goal = None, site: str | None = None, seed: int = 0) -> Map:
-    """Make the subjects that an explainer asks for, run it, and keep what it took."""
+def explain(
+    chosen: Chosen, on: Subject, *, target: Goal = None, site: str | None = None, seed: int = 0,
+    resume: Path | None = None,
+) -> Map:  # fmt: skip
+    """Make the subjects that an explainer asks for, run it, and keep what it took.
+
+    resume: a folder that keeps scores of masked pictures as they come, and gives them back to the same call.
+    """
     start = time.perf_counter()
     card = chosen.card
     score = Scorer(on, target)
+    if resume is not None:
+        score.kept = Kept(resume, _facts(chosen, score, site, seed))
     given: dict[str, Any] = {"x": on.x, "generator": torch.Generator().manual_seed(seed), "score": score}
     if "record" in card.subjects:
         keep = [need for need in card.needs if need in FIELDS]
@@ -72,8 +84,19 @@ def explain(chosen: Chosen, on: Subject, *, target: Goal = None, site: str | Non
             *([TRAINING] if on.model.training else []),
             *([HEADLESS] if aim and aim.index and getattr(on.model, "num_classes", None) == 0 else []),
             *([UNAIMED.format(card.name)] if target is not None and not aim else []),
+            *([UNKEPT.format(card.name)] if score.kept and not score.kept.used + score.kept.new else []),
         ),
     )
+
+
+def _facts(chosen: Chosen, score: Scorer, site: str | None, seed: int) -> dict[str, Any]:
+    """What decides the scores of a run, by the word that a refusal says."""
+    whole = [f"{float(one):.3e}" for one in score.value]  # also tells functions of the output apart
+    return {
+        "version": __version__, "model": digest(score.on.model.state_dict().values(), type(score.on.model).__name__),
+        "picture": digest([score.on.x]), "method": chosen.card.name, "setting": repr(sorted(chosen.settings.items())),
+        "site": site, "seed": seed, "target": [score.target.label, score.target.index, whole],
+    }  # fmt: skip
 
 
 def to_map(values: MapValues, chosen: Chosen, *, forwards: int, seconds: float) -> Map:

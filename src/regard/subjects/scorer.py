@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 from regard.core.call import Call
@@ -29,6 +29,7 @@ from regard.progress import track
 from regard.subjects.bank import BATCH
 from regard.subjects.baseline import baseline_picture
 from regard.subjects.forward import Subject, frozen
+from regard.subjects.kept import Kept
 from regard.subjects.scan import Scan, Scanned, SelectiveScan
 from regard.subjects.tap import Activations, Layer, Place, activations, changed, put, taps
 from regard.subjects.target import Goal, Target, choose
@@ -39,12 +40,14 @@ NO_GRADIENT = "the score does not depend on the picture in a way that can be dif
 class Scorer:
     """`score(pictures)` gives the target's score `[n]` of n pictures, a multiple of those that are explained.
 
-    The target is resolved on the explained pictures when it is first needed. count: pictures that went through.
+    The target is resolved on the explained pictures when it is first needed. count: pictures that were scored. kept:
+    where scores without a graph are kept, and taken from if they are there.
     """
 
     def __init__(self, on: Subject, goal: Goal) -> None:
         self.on, self._goal = on, goal
         self.count = 0
+        self.kept: Kept | None = None
         self._channels_last = on.x.device.type == "cpu"  # convolutions and their gradients: a fifth faster there
         self._found: tuple[Target, Tensor] | None = None
 
@@ -84,9 +87,21 @@ class Scorer:
     def __call__(self, pictures: Float[Tensor, "n ..."]) -> Float[Tensor, " n"]:
         """Scores without a graph, a few pictures at a time."""
         with torch.no_grad():
-            return torch.cat([self.of(self._run(part)) for part in track(self._split(pictures), "pictures")])
+            return torch.cat([self.plain(part) for part in track(self._split(pictures), "pictures")])
 
-    def gradient(self, pictures: Float[Tensor, "b ..."] | None = None) -> Float[Tensor, "b ..."]:
+    def plain(self, part: Float[Tensor, "n ..."], *under: Tensor) -> Float[Tensor, " n"]:
+        """Scores of one batch without a graph, run or kept. under: what else decides them, in a changed model."""
+        self._first()
+        before = self.count
+        with torch.no_grad():
+            scores = self._scored(part) if self.kept is None else self.kept((part, *under), self._scored)
+        self.count = before + len(part)
+        return scores
+
+    def _scored(self, part: Tensor) -> Tensor:
+        return self.of(self._run(part))
+
+    def gradient(self, pictures: Shaped[Tensor, "b ..."] | None = None) -> Float[Tensor, "b ..."]:
         """The gradient of each picture's own score; the explained pictures if none are given."""
         (only,) = self.gradients([self.on.x if pictures is None else pictures])
         return only
@@ -188,7 +203,7 @@ class Scorer:
 
                 repeated = self.on.x.repeat(len(part) // len(self.on.x), *(1,) * (self.on.x.ndim - 1))
                 with Edited(self.on.model, self.on.mechanisms, Edit("token drop", masked), "*"):
-                    found.append(self.of(self._run(repeated)))
+                    found.append(self.plain(repeated, part))
         return torch.cat(found)
 
     def check_droppable(self) -> Grid:
@@ -245,8 +260,13 @@ class Scorer:
         b = self.on.x.shape[0]
         return pictures.split(b * max(1, BATCH // b))
 
-    def slope(self, pictures: Float[Tensor, "n ..."], only: int | None = None) -> Float[Tensor, "n ..."]:
+    def slope(self, pictures: Shaped[Tensor, "n ..."], only: int | None = None) -> Float[Tensor, "n ..."]:
         """The gradient of the summed scores (of the first `only` pictures, if given), all in one batch."""
+        if not pictures.is_floating_point():
+            raise CallError(
+                f"an input of {pictures.dtype} has no gradient: numbers of tokens cannot be moved a little",
+                hint="a method of attention (transformer_attribution, attention_x_gradient), or masks",
+            )
         if pictures is not self.on.x:
             self._first()
         score = self.of_pictures if pictures is self.on.x else self.of

@@ -13,10 +13,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from regard.errors import LayoutError, MethodError
+from regard.subjects.token import Token, words_of
 
-Goal = int | str | tuple[int | str, ...] | Callable[[Any], Tensor] | Tensor | None
+Goal = int | str | tuple[int | str, ...] | Callable[[Any], Tensor] | Tensor | Token | None
 EMBEDDINGS = ("image_embeds", "pooler_output", "embedding", "features")
-HINT = "an index or name, 'a vs b', a tuple of classes, an embedding [D], or a function of the model's output"
+HINT = "an index or name, 'a vs b', a tuple of classes, an embedding [D], a Token, or a function of the model's output"
 
 
 @dataclass(frozen=True)
@@ -48,20 +49,24 @@ class Target:
         return scores
 
 
-def logits_of(output: Any) -> Float[Tensor, "b c"]:
-    """The class scores in whatever a model returns: a tensor, `.logits`, `["logits"]`, or a tuple's first."""
+def _scores_in(output: Any) -> Any:
+    """A tensor itself, `.logits`, `["logits"]`, or a tuple's first."""
     if isinstance(output, Mapping):
-        output = output.get("logits", output.get("out"))
-    elif hasattr(output, "logits"):
-        output = output.logits
-    elif isinstance(output, tuple) and output:
-        output = output[0]
+        return output.get("logits", output.get("out"))
+    if hasattr(output, "logits"):
+        return output.logits
+    return output[0] if isinstance(output, tuple) and output else output
+
+
+def logits_of(output: Any) -> Float[Tensor, "b c"]:
+    """The class scores in whatever a model returns."""
+    output = _scores_in(output)
     if not isinstance(output, Tensor) or output.ndim != 2:
         came = list(output.shape) if isinstance(output, Tensor) else type(output).__name__
         raise LayoutError(
             f"the model returns {came}, not class scores [B, classes]",
-            hint="target=lambda output: ... (a number a picture), wrap it in a module that returns them, "
-            "or use a method without a target",
+            hint="target=lambda output: ... (a number a picture), regard.Token(ID) of a language model, wrap it in a "
+            "module that returns them, or use a method without a target",
         )
     return output
 
@@ -80,8 +85,12 @@ def choose(goal: Any, output: Any, classes: Sequence[str]) -> Target:
 
     None: the model's first choice for each picture. int, str: a class. "a vs b": the difference of their logits;
     either side may be a group, "a or b". tuple: a group, log sum exp of its classes' logits. Tensor `[D]` or `[B, D]`:
-    cosine of the model's embedding with it. A function: what it makes of the output, `[B]`.
+    cosine of the model's embedding with it. A Token: its score at a position of `[B, T, V]`. A function: what it
+    makes of the output, `[B]`.
     """
+    if isinstance(goal, Token):
+        found = goal.found(words_of(output, _scores_in(output)))
+        return Target((), goal.label, lambda output: found(words_of(output, _scores_in(output))))
     if isinstance(goal, Tensor):
         return _matching(goal, embedding_of(output))
     if callable(goal):

@@ -1,0 +1,1 @@
+"""Language in the loop: how models of pictures and words are decoded."""
