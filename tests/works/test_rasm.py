@@ -1,4 +1,4 @@
-"""rasm works: pixels in the shadow look at a neighbourhood that holds lit pixels too, and take their light from there."""
+"""rasm works: pixels of a shadow look at a neighbourhood that holds lit pixels too, and take their light from there."""
 
 from __future__ import annotations
 
