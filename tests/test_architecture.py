@@ -62,6 +62,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "looking",
         "report",
         "runs",
+        "viz",
         "cli",
     },
     "__main__": {"cli"},
@@ -133,6 +134,11 @@ def test_sizes(path: Path) -> None:
             assert node.end_lineno is not None
             length = node.end_lineno - node.lineno + 1
             assert length <= MAX_FUNCTION, f"{node.name} has {length} lines"
+
+
+def test_tests_are_files_of_one_concept_too() -> None:
+    lengths = {p: len(p.read_text(encoding="utf-8").splitlines()) for p in (ROOT / "tests").rglob("*.py")}
+    assert not {str(path.relative_to(ROOT)): n for path, n in lengths.items() if n > MAX_FILE}
 
 
 def test_the_core_stays_small() -> None:
