@@ -13,14 +13,18 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # one worker a core: more threads would
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import regard as rg
+from regard import registry
+
+from .budget import pytest_runtest_call  # noqa: F401  (a hook)
 
 SLOW = (  # folders and files that the fast tier leaves out
     ("tests", "works"),
     ("tests", "zoo"),
     ("tests", "report", "test_browser.py"),
+    ("tests", "report", "test_browser_pages.py"),
     ("tests", "report", "test_heads_browser.py"),
     ("tests", "report", "test_html.py"),
     ("tests", "mechanisms", "test_survey.py"),
@@ -58,6 +62,25 @@ def efficientnet() -> nn.Module:
 @pytest.fixture(scope="session")
 def tiny_vit() -> nn.Module:
     return rg.model("random:vit_tiny_patch16_224")
+
+
+@pytest.fixture(scope="session")
+def cnn() -> nn.Module:
+    return rg.model("random:resnet18")
+
+
+@pytest.fixture(scope="session")
+def part(cnn: nn.Module) -> Tensor:
+    """A part of the picture, on which the last layer has 3 x 3 cells."""
+    return rg.image("sample:coffee", like=cnn)[..., 64:160, 64:160].contiguous()
+
+
+@pytest.fixture
+def registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All methods are loaded; what a test registers is forgotten after it."""
+    for family in registry.FAMILIES:
+        registry.cards(family)
+    monkeypatch.setattr(registry, "_cards", dict(registry._cards))
 
 
 @pytest.fixture

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import copy
-import doctest
 import functools
-import importlib
-import inspect
-import pkgutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +13,13 @@ import torch
 from torch import Tensor, nn
 
 import regard as rg
-from regard import api, api_calls, api_heads, registry
+from regard import registry
 from regard.errors import (
     CallError,
     DataError,
     DegenerateError,
     ImageError,
-    LayoutError,
     MethodError,
-    RegardError,
     SiteError,
 )
 from regard.models.facts import facts_of, remember
@@ -34,31 +27,12 @@ from regard.models.picture import read_picture
 from regard.models.prepare import prepare
 from regard.subjects.values import MapValues
 
-
-@pytest.fixture(scope="module")
-def cnn() -> nn.Module:
-    return rg.model("random:resnet18")
+from .told import refused
 
 
 @pytest.fixture(scope="module")
 def x(tiny_vit: nn.Module) -> Tensor:
     return rg.image("sample:coffee", like=tiny_vit)
-
-
-@pytest.fixture(scope="module")
-def y(cnn: nn.Module) -> Tensor:
-    """A part of the picture, on which the last layer has 3 x 3 cells."""
-    return rg.image("sample:coffee", like=cnn)[..., 64:160, 64:160].contiguous()
-
-
-@pytest.fixture(scope="module")
-def heat(cnn: nn.Module, y: Tensor) -> rg.Map:
-    return rg.explain(cnn, y, method="gradcam", target=7)
-
-
-def refused(kind: type[RegardError], message: str, hint: str) -> Any:
-    """`pytest.raises` for both lines of an error's text."""
-    return pytest.raises(kind, match=f"(?s){message}.*\n  try: .*{hint}")
 
 
 # model, image
@@ -170,32 +144,32 @@ def test_options_are_those_of_a_partial(tiny_vit: nn.Module, x: Tensor) -> None:
         rg.explain(tiny_vit, x, method="rollout", options={"steps": 3})
 
 
-def test_explain_gradcam_is_the_paper_formula(cnn: Any, y: Tensor) -> None:
+def test_explain_gradcam_is_the_paper_formula(cnn: Any, part: Tensor) -> None:
     caught: list[Tensor] = []
     hook = cnn.layer4.register_forward_hook(lambda _, __, out: caught.append(out))
     try:
-        logits = cnn(y)
+        logits = cnn(part)
     finally:
         hook.remove()
     (gradient,) = torch.autograd.grad(logits[0, 7], caught[0])
     expected = (gradient.mean((2, 3), keepdim=True) * caught[0]).sum(1).detach()
     for site in (None, "layer4"):
-        m = rg.explain(cnn, y, method="gradcam", target=7, site=site)
+        m = rg.explain(cnn, part, method="gradcam", target=7, site=site)
         assert np.allclose(m.values, expected.numpy(), rtol=1e-4, atol=1e-7)
         assert (m.target, m.forwards, m.unit) == ("class 7", 2, "logit")
         assert m.site is not None
         assert m.site.startswith("layer4")
 
 
-def test_explain_takes_the_first_choice_of_each_picture(cnn: nn.Module, y: Tensor) -> None:
-    both = torch.cat([y, y.flip(-2)])
+def test_explain_takes_the_first_choice_of_each_picture(cnn: nn.Module, part: Tensor) -> None:
+    both = torch.cat([part, part.flip(-2)])
     with torch.no_grad():
         first = cnn(both).argmax(1).tolist()
     m = rg.explain(cnn, both, method="gradcam")
     assert m.values.shape == (2, 3, 3)
     assert m.forwards == 4
     assert m.target == ", ".join(dict.fromkeys(f"class {i}" for i in first))
-    alone = rg.explain(cnn, y, method="gradcam", target=first[0])
+    alone = rg.explain(cnn, part, method="gradcam", target=first[0])
     assert np.allclose(m.values[0], alone.values[0], rtol=1e-3, atol=1e-6)
 
 
@@ -209,11 +183,11 @@ def test_explain_names_classes(efficientnet: nn.Module) -> None:
         rg.explain(efficientnet, x, method="gradcam", target="expresso")
 
 
-def test_explain_warns_of_a_map_that_says_nothing(cnn: nn.Module, y: Tensor) -> None:
+def test_explain_warns_of_a_map_that_says_nothing(cnn: nn.Module, part: Tensor) -> None:
     silent: Any = copy.deepcopy(cnn)
     with torch.no_grad():
         silent.fc.weight.zero_()
-    m = rg.explain(silent, torch.cat([y, y]), method="gradcam", target=0)
+    m = rg.explain(silent, torch.cat([part, part]), method="gradcam", target=0)
     assert m.warnings == ("map 0: all values are 0", "map 1: all values are 0")
 
 
@@ -235,8 +209,8 @@ def noise(monkeypatch: pytest.MonkeyPatch) -> str:
     return "noise"
 
 
-def test_explain_records_the_seed_of_a_method_that_draws(noise: str, cnn: nn.Module, y: Tensor) -> None:
-    a, b, c = (rg.explain(cnn, y, method=noise, seed=s) for s in (5, 5, 6))
+def test_explain_records_the_seed_of_a_method_that_draws(noise: str, cnn: nn.Module, part: Tensor) -> None:
+    a, b, c = (rg.explain(cnn, part, method=noise, seed=s) for s in (5, 5, 6))
     assert np.array_equal(a.values, b.values)
     assert not np.array_equal(a.values, c.values)
     expected = 2.0 * torch.rand(1, 3, 3, generator=torch.Generator().manual_seed(5))
@@ -246,132 +220,32 @@ def test_explain_records_the_seed_of_a_method_that_draws(noise: str, cnn: nn.Mod
     assert dict(a.settings) == {"scale": 2.0}
 
 
-def test_explain_refuses(tiny_vit: nn.Module, cnn: nn.Module, x: Tensor, y: Tensor) -> None:
+def test_explain_refuses(tiny_vit: nn.Module, cnn: nn.Module, x: Tensor, part: Tensor) -> None:
     with refused(MethodError, "no explainer named 'rolout'", "'rollout', or regard list explainers"):
         rg.explain(tiny_vit, x, method="rolout")
     with refused(CallError, "no attention of this model lies on a grid", "gradcam works without attention"):
-        rg.explain(cnn, y, method="rollout")
+        rg.explain(cnn, part, method="rollout")
     with refused(SiteError, "no site matches 'blocks.99.attn'", "regard.sites"):
         rg.explain(tiny_vit, x, site="blocks.99.attn")
     with refused(SiteError, "no site matches 'layer9'", "'layer4'"):
-        rg.explain(cnn, y, method="gradcam", site="layer9")
+        rg.explain(cnn, part, method="gradcam", site="layer9")
     with refused(MethodError, "no class 1000: the model has 1000", "0 .. 999"):
-        rg.explain(cnn, y, method="gradcam", target=1000)
+        rg.explain(cnn, part, method="gradcam", target=1000)
 
 
 @pytest.mark.parametrize("training", [False, True])
-def test_verbs_leave_the_model_as_it_was(training: bool, y: Tensor) -> None:
+def test_verbs_leave_the_model_as_it_was(training: bool, part: Tensor) -> None:
     model = rg.model("random:resnet18").train(training)
     state = {name: value.clone() for name, value in model.state_dict().items()}
-    m = rg.explain(model, y, method="gradcam")
+    m = rg.explain(model, part, method="gradcam")
     assert bool(m.warnings) == training
-    rg.score(m, model, y, orders=1, steps=2)
-    rg.sites(model, y)
+    rg.score(m, model, part, orders=1, steps=2)
+    rg.sites(model, part)
     assert all(one.training == training for one in model.modules())
     assert all(p.grad is None and p.requires_grad for p in model.parameters())
     assert all(torch.equal(model.state_dict()[name], value) for name, value in state.items())
     assert not any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks for m in model.modules())
     assert torch.is_grad_enabled()
-
-
-# score, bank
-
-
-@pytest.mark.parametrize(("metric", "sign", "direction"), [("deletion", -1, "lower"), ("insertion", 1, "higher")])
-def test_score_by_hand(metric: str, sign: int, direction: str, cnn: nn.Module, y: Tensor, heat: rg.Map) -> None:
-    s = rg.score(heat, cnn, y, metric=metric, target=7, orders=19, steps=6, seed=3)
-    assert (s.metric, s.direction, s.n, s.seed) == (metric, direction, 19, 3)
-    assert s.null is not None
-    assert s.null.shape == (19,)
-    k = int((sign * s.null >= sign * s.value).sum())
-    assert s.p == (1 + k) / (1 + 19)
-    assert s.interval == pytest.approx(tuple(np.quantile(s.null, [0.025, 0.975])), rel=1e-6)
-    assert s.curve is not None
-    assert s.null_curves is not None
-    assert s.value == pytest.approx(np.trapezoid(s.curve[1], s.curve[0]), rel=1e-5)
-    assert np.allclose(s.null, np.trapezoid(s.null_curves, s.curve[0], axis=1), rtol=1e-5)
-    with torch.no_grad():
-        whole = float(cnn(y).softmax(1)[0, 7])
-    assert s.curve[1][0 if metric == "deletion" else -1] == pytest.approx(whole, rel=1e-3)
-    assert s.curve[0][[0, -1]].tolist() == [0.0, 1.0]
-    assert s.convention == "9 cells, 6 steps, blur baseline, probability"
-    ends, inner = 2, 5  # each of 19 + 1 orders shares the ends and has 5 stages between
-    assert s.forwards == 1 + (ends + 19 * inner) + (ends + inner)
-
-
-def test_p_counts_ties_against_the_map(cnn: nn.Module, y: Tensor, heat: rg.Map) -> None:
-    """A constant network scores every order alike: nothing is better than chance."""
-    flat: Any = copy.deepcopy(cnn)
-    with torch.no_grad():
-        flat.fc.weight.zero_()
-        flat.fc.bias.zero_()
-    for metric in ("deletion", "insertion"):
-        s = rg.score(heat, flat, y, metric=metric, target=7, orders=4, steps=2)
-        assert s.p == 1.0
-        assert s.value == pytest.approx(1 / 1000)
-
-
-def test_the_null_is_the_area_under_the_random_orders(cnn: nn.Module, y: Tensor, heat: rg.Map) -> None:
-    bank = rg.bank(cnn, y, heat, target=7, orders=5, steps=3)
-    s = rg.score(heat, cnn, y, target=7, bank=bank)
-    area = np.trapezoid(bank.scores.numpy(), bank.share_removed.numpy(), axis=1)
-    assert np.allclose(s.null, area, rtol=1e-5)  # type: ignore[arg-type]
-
-
-def test_a_shared_bank_is_the_same_null(cnn: nn.Module, y: Tensor, heat: rg.Map) -> None:
-    bank = rg.bank(cnn, y, heat, target=7, orders=6, steps=4, seed=2)
-    again = rg.bank(cnn, y, heat, target=7, orders=6, steps=4, seed=2)
-    other = rg.bank(cnn, y, heat, target=7, orders=6, steps=4, seed=3)
-    assert torch.equal(bank.scores, again.scores)
-    assert not torch.equal(bank.scores, other.scores)
-    assert bank.grid == heat.grid
-    alone = rg.score(heat, cnn, y, target=7, orders=6, steps=4, seed=2)
-    shared = rg.score(heat, cnn, y, target=7, bank=bank)
-    assert np.array_equal(alone.null, shared.null)  # type: ignore[arg-type]
-    assert (alone.value, alone.p) == (shared.value, shared.p)
-    assert shared.n == 6
-    assert alone.seed == shared.seed == 2
-    assert shared.forwards == 1 + 2 + 3
-    inserted = rg.score(heat, cnn, y, metric="insertion", target=7, bank=bank)
-    assert np.array_equal(inserted.null_curves, shared.null_curves[:, ::-1])  # type: ignore[index,arg-type]
-
-
-def test_a_bank_made_for_something_else_is_refused(cnn: nn.Module, y: Tensor, heat: rg.Map) -> None:
-    bank = rg.bank(cnn, y, heat, target=7, orders=2, steps=2)
-    with refused(LayoutError, "the bank was made for another picture", "regard.bank"):
-        rg.score(heat, cnn, y.flip(-1), target=7, bank=bank)
-    with refused(LayoutError, r"another model or target: .* here \(class 8\)", "target="):
-        rg.score(heat, cnn, y, target=8, bank=bank)
-    with refused(LayoutError, "another model or target", "model and target"):
-        rg.score(heat, rg.model("random:resnet18", seed=1), y, target=7, bank=bank)
-    coarse = rg.Map(heat.values[:, :2, :2], rg.Grid(2, 2), "m")
-    with refused(LayoutError, "on grid 2x2 scored on grid 3x3", "on the map's own grid"):
-        rg.score(coarse, cnn, y, target=7, bank=bank)
-
-
-def test_score_and_bank_refuse(cnn: nn.Module, y: Tensor, heat: rg.Map) -> None:
-    with refused(MethodError, "no metric named 'delection'", "'deletion'"):
-        rg.score(heat, cnn, y, metric="delection")
-    for verb in (functools.partial(rg.score, heat, cnn, y), functools.partial(rg.bank, cnn, y, heat)):
-        with refused(MethodError, "no baseline named 'grey'", "one of black, white, mean, blur, uniform"):
-            verb(baseline="grey")  # type: ignore[operator]
-        with refused(LayoutError, "a curve of 0 steps held against 99 random maps", "steps=16"):
-            verb(steps=0)  # type: ignore[operator]
-        with refused(LayoutError, "held against -1 random maps", "orders=99"):
-            verb(orders=-1)  # type: ignore[operator]
-    two = torch.cat([y, y])
-    with refused(LayoutError, "a batch of 2 pictures", "one picture at a time"):
-        rg.score(rg.explain(cnn, two, method="gradcam"), cnn, two, orders=1, steps=2)
-
-
-def test_score_of_a_model_without_class_scores_is_refused() -> None:
-    class Patches(nn.Module):
-        def forward(self, x: Tensor) -> Tensor:
-            return x
-
-    heat = rg.Map(np.zeros((1, 2, 2)), rg.Grid(2, 2), "m")
-    with refused(LayoutError, r"the model returns \[1, 3, 8, 8\], not class scores", "wrap it"):
-        rg.score(heat, Patches(), torch.zeros(1, 3, 8, 8))
 
 
 # discover
@@ -409,13 +283,13 @@ def test_discover_finds_the_object(dinov2: nn.Module) -> None:
     assert inside > 0.7 > 0.3 > corner
 
 
-def test_discover_refuses(tiny_vit: nn.Module, cnn: nn.Module, x: Tensor, y: Tensor) -> None:
+def test_discover_refuses(tiny_vit: nn.Module, cnn: nn.Module, x: Tensor, part: Tensor) -> None:
     with refused(MethodError, "no object named 'tokencat'", "'tokencut'"):
         rg.discover(tiny_vit, x, "tokencat")
     with refused(MethodError, "no feature named 'keys'", "one of q, k, v"):
         rg.discover(tiny_vit, x, features="keys")  # type: ignore[arg-type]
     with refused(CallError, "no attention of this model lies on a grid", "regard.sites"):
-        rg.discover(cnn, y)
+        rg.discover(cnn, part)
     blank: Any = copy.deepcopy(tiny_vit)
     with torch.no_grad():
         blank.blocks[11].attn.qkv.weight.zero_()
@@ -490,81 +364,3 @@ def test_look_settings_and_source(tiny_vit: nn.Module, tmp_path: Path) -> None:
         rg.look(photo, model="nothing")
     with pytest.raises(DataError, match="no file"):
         rg.look(tmp_path / "none.png")
-
-
-# Examples in docstrings
-
-ROOMS = (
-    "core",
-    "subjects",
-    "probes",
-    "edits",
-    "explainers",
-    "metrics",
-    "objects",
-    "operators",
-    "patterns",
-    "softmax",
-    "models",
-    "gaze",
-    "gaze.comparisons",
-    "gaze.metrics",
-    "gaze.predictors",
-)
-FILES = (
-    "api",
-    "api_calls",
-    "api_heads",
-    "layout",
-    "files",
-    "progress",
-    "errors",
-    "registry",
-    "results",
-    "bibliography",
-)
-
-
-def modules_with_examples() -> Iterator[Any]:
-    """Modules by their full names: `regard.probes.entropy`, the attribute, is the function."""
-    names = [f"regard.{name}" for name in FILES]
-    for room in ROOMS:
-        folder = str(Path(inspect.getfile(api)).parent / room.replace(".", "/"))
-        names += [f"regard.{room}.{m.name}" for m in pkgutil.iter_modules([folder]) if not m.ispkg]
-    for name in names:
-        module = importlib.import_module(name)
-        assert inspect.ismodule(module)
-        yield module
-
-
-EXAMPLES = [
-    example
-    for module in modules_with_examples()
-    for example in doctest.DocTestFinder(exclude_empty=True).find(module)
-    if example.examples
-]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda e: e.name)
-def test_example_in_docstring(example: doctest.DocTest) -> None:
-    told: list[str] = []
-    runner = doctest.DocTestRunner(verbose=False)
-    with torch.random.fork_rng(devices=[]):  # an example may draw as its reader would
-        runner.run(example, out=told.append, clear_globs=False)
-    assert runner.failures == 0, "".join(told)
-
-
-def test_every_verb_and_every_method_has_an_example() -> None:
-    have = {example.name for example in EXAMPLES}
-    for file in (api, api_calls, api_heads):
-        verbs = {n for n, f in vars(file).items() if inspect.isfunction(f) and f.__module__ == file.__name__}
-        assert {f"{file.__name__}.{name}" for name in verbs if not name.startswith("_")} <= have
-    for family in registry.FAMILIES:
-        assert {f"regard.{family}.{name}.{name}" for name in registry.cards(family)} <= have
-
-
-def test_a_wrong_example_is_noticed() -> None:
-    example = doctest.DocTestParser().get_doctest(">>> 1 + 1\n3\n", {}, "wrong", None, 0)
-    with pytest.raises(AssertionError, match=r"Got:\s+2"):
-        test_example_in_docstring(example)

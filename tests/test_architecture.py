@@ -138,6 +138,11 @@ def test_sizes(path: Path) -> None:
             assert length <= MAX_FUNCTION, f"{node.name} has {length} lines"
 
 
+def test_tests_are_files_of_one_concept_too() -> None:
+    lengths = {p: len(p.read_text(encoding="utf-8").splitlines()) for p in (ROOT / "tests").rglob("*.py")}
+    assert not {str(path.relative_to(ROOT)): n for path, n in lengths.items() if n > MAX_FILE}
+
+
 def test_the_core_stays_small() -> None:
     total = sum(len(p.read_text(encoding="utf-8").splitlines()) for p in (SOURCE / "core").glob("*.py"))
     assert total <= MAX_CORE

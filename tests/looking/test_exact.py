@@ -124,4 +124,7 @@ def test_a_wholly_masked_row_is_zero() -> None:
 
 def test_what_is_more_than_rounding_is_not_taken_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "TOLERANCE", -1.0)
-    assert exact(reading(), 0, 0).q is None
+    one = reading()
+    found = exact(one, 0, 2, picture=1)
+    assert (found.q, found.k, len(found.places), found.error) == (None, None, 0, 0.0)
+    np.testing.assert_allclose(found.attention(), slow(one, 2, 1), atol=1e-6)  # then the weights are kept instead

@@ -40,9 +40,11 @@ def test_scale_defaults_to_the_root_of_the_head_width() -> None:
 
 
 def test_keys_are_broadcast_over_the_batch() -> None:
-    parsed = sdpa(NOBODY, draw(4, 2, 3, 8), draw(1, 2, 3, 8), draw(1, 2, 3, 8))
+    given = {"q": draw(4, 2, 3, 8), "k": draw(1, 2, 3, 8), "v": 2 * draw(1, 2, 3, 8)}
+    parsed = sdpa(NOBODY, *given.values())
     assert parsed is not None
-    assert {parsed.fields[name].shape[0] for name in "qkv"} == {4}
+    for name, x in given.items():
+        assert torch.equal(parsed.fields[name], x.expand(4, 2, 3, 8))
 
 
 def test_a_missing_head_axis_is_not_guessed() -> None:

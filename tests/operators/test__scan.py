@@ -43,3 +43,5 @@ def test_strong_decays_neither_overflow_nor_lose_a_gradient() -> None:
 
 def test_no_tokens() -> None:
     assert scan(*qkv(q=0, k=0), None, 4).shape == (2, 3, 0, 5)
+    one = qkv(q=1, k=1)
+    torch.testing.assert_close(scan(*one, None, 4), (one[0] * one[1]).sum(-1, keepdim=True) * one[2])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -11,12 +12,18 @@ from torch import nn
 
 from regard.layout import Grid
 from regard.looking import look as module
+from regard.looking.attention import Attention
 from regard.looking.look import Look, Looker, Settings
 from regard.models.picture import Picture, read_picture
+from regard.report.payload import encode
 from regard.report.write import write
 from regard.results import Map
 
 from ..looking.vits import picture, planted
+from .browser import ARGUMENTS, CHROMIUM
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 Render = Callable[..., Look]
 
@@ -66,3 +73,24 @@ def dinov2_look(dinov2: nn.Module) -> Look:
 @pytest.fixture(scope="session")
 def dinov2_report(dinov2_look: Look, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(dinov2_look, tmp_path_factory.mktemp("dinov2"), "the fingerprint")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        opened = play.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def seen(dinov2_look: Look) -> Attention:
+    assert dinov2_look.attention is not None
+    return dinov2_look.attention
+
+
+@pytest.fixture(scope="module")
+def meta(seen: Attention) -> dict[str, Any]:
+    return encode(seen).header

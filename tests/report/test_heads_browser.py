@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,27 +18,13 @@ from regard.report.heads import write
 
 from ..looking.test_headview import OffGrid
 from ..looking.vits import facts, vit
+from .browser import NEEDED, Opened, opening, planted
 from .heads_views import viewed
-from .test_browser import ARGUMENTS, CHROMIUM, Opened, opening, planted
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the path (apt install chromium)"),
-    pytest.mark.skipif(importlib.util.find_spec("playwright") is None, reason="the package playwright is missing"),
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as play:
-        opened = play.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield opened
-        opened.close()
+pytestmark = NEEDED
 
 
 @pytest.fixture(scope="module")

@@ -40,15 +40,23 @@ def test_the_photo_is_the_part_the_model_saw(looked: Render) -> None:
 
 
 def test_small_photos_are_enlarged_large_ones_kept_below_the_side(planted_look: Look, looked: Render) -> None:
-    assert pictures.photo(planted_look, SMALL).shape == (SMALL, SMALL, 3)
-    one = looked(cnn(), Picture(np.zeros((600, 600, 3), dtype=np.float32), "p"))
-    assert pictures.photo(one, LARGE).shape == (600, 600, 3)
+    large = pictures.photo(planted_look, SMALL)
+    assert large.shape == (SMALL, SMALL, 3)
+    whole = planted_look.picture.to_pil()
+    back = np.asarray(Image.fromarray(large).resize(whole.size, Image.Resampling.BOX), dtype=float)
+    assert np.abs(back - np.asarray(whole)).mean() < 4  # of 255: the same picture, larger
+    rgb = np.random.default_rng(0).integers(0, 256, (600, 600, 3)).astype(np.float32) / 255
+    one = looked(cnn(), Picture(rgb, "p"))
+    np.testing.assert_array_equal(pictures.photo(one, LARGE), np.rint(255 * rgb))
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (5, 1), (1, 4)])
 def test_a_speck_has_pictures_too(looked: Render, shape: tuple[int, int]) -> None:
     one = looked(cnn(), Picture(np.full((*shape, 3), 0.5, dtype=np.float32), "speck"))
-    assert all(picture.size for _, picture in pictures.panels(one).values())
+    found = {name: picture for name, (_, picture) in pictures.panels(one).items()}
+    assert (np.abs(found["photo"].astype(int) - 128) <= 1).all()
+    assert max(found["photo"].shape) == SMALL
+    assert {picture.shape for picture in found.values()} == {found["photo"].shape}
 
 
 def test_heads_of_the_last_layers(planted_look: Look, looked: Render) -> None:

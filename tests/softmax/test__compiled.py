@@ -78,6 +78,7 @@ def test_a_damaged_library_is_built_anew(cache: Path, tiny: Path) -> None:
 def test_a_compiler_that_does_not_know_this_machine(cache: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_compiled, "OWN", "-march=nonsense")
     assert _compiled.library().regard_attend
+    assert [path.suffix for path in cache.iterdir()] == [".so"]  # built without that option, and kept
 
 
 def test_refusals(cache: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:

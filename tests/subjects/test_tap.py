@@ -108,6 +108,15 @@ def test_channels_last_is_turned() -> None:
     x = rg.image("sample:coffee", like=swin)
     heat = rg.explain(swin, x, method="gradcam", target=3)
     assert (heat.values.shape, heat.site) == ((1, 7, 7), "norm")
+    caught: list[torch.Tensor] = []
+    hook = swin.norm.register_forward_hook(lambda _, __, out: caught.append(out))
+    try:
+        logits = swin(x)
+    finally:
+        hook.remove()
+    (g,) = torch.autograd.grad(logits[0, 3], caught[0])  # [1, 7, 7, C]
+    wanted = (g.mean((1, 2), keepdim=True) * caught[0]).sum(-1).detach()
+    torch.testing.assert_close(torch.from_numpy(heat.values), wanted, rtol=1e-3, atol=1e-6)
     kept: dict[str, torch.Tensor] = {}
 
     def keep(_: nn.Module, __: Any, out: torch.Tensor) -> None:

@@ -13,8 +13,11 @@ from regard.testing.tensors import operands
 
 def test_every_subject_of_the_family_can_be_made() -> None:
     names = tuple(sorted(FAMILIES["operators"].subjects))
-    made = operands(names, planted_pictures([(1, 2), (3, 4)], dtype=torch.float64))
-    assert len(made) == len(names)
+    x = planted_pictures([(1, 2), (3, 4)], dtype=torch.float64)
+    made = operands(names, x)
+    for name, one in zip(names, made, strict=True):
+        (alone,) = operands((name,), x)
+        assert torch.equal(one, alone) if isinstance(one, torch.Tensor) else one == alone, name
     assert {t.dtype for t in made if isinstance(t, torch.Tensor)} == {torch.float64}
 
 

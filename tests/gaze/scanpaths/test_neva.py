@@ -42,6 +42,7 @@ def test_without_memory_it_looks_at_the_same_place_again() -> None:
     told = neva(x, pixels, pixels(x)[0], fixations=2, sigma=0.1, kept=0.0, rate=0.05, seed=3)
     gaps = np.linalg.norm(told.path.xy[:, None] - np.array([(c + 5, r + 5) for r, c in PLACES]), axis=2)
     assert len(set(gaps.argmin(1).tolist())) == 1
+    assert gaps.min(1).max() < 6  # and that place is a planted one
 
 
 def test_the_goal_decides_and_calls_repeat() -> None:
