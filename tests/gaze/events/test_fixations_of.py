@@ -31,5 +31,5 @@ def test_detected_fixations_lie_where_people_looked() -> None:
 def test_none_and_too_few_labels() -> None:
     eye, truth = recording()
     assert len(fixations_of(eye, truth * 0)) == 0
-    with pytest.raises(LayoutError, match="labels for"):
+    with pytest.raises(LayoutError, match=r"labels \[1816\] for 1817 samples"):
         fixations_of(eye, truth[:-1])

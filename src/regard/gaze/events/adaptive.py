@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from regard.errors import DegenerateError, LayoutError
-from regard.gaze.events.samples import FIXATION, GLISSADE, NOTHING, SACCADE, Array, Samples, without_short
+from regard.gaze.events.samples import (
+    FIXATION,
+    GLISSADE,
+    NOTHING,
+    SACCADE,
+    Array,
+    Samples,
+    check_samples,
+    without_short,
+)
 
 FASTEST = 1000.0  # degrees a second: no eye turns faster, so the tracker lost it
 
@@ -35,6 +44,7 @@ def adaptive(
     >>> bool((labels[62:70] == 2).all()), int((labels[:50] == 2).sum())
     (True, 0)
     """
+    check_samples(eye)
     if not start > 0 or min(shortest, saccade, glissade) < 0:
         raise LayoutError(f"start={start}, shortest={shortest}", hint="degrees a second, seconds")
     speed = eye.speed(window=window)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from regard.errors import LayoutError
-from regard.gaze.events.samples import FIXATION, NOTHING, SACCADE, Array, Samples
+from regard.gaze.events.samples import FIXATION, NOTHING, SACCADE, Array, Samples, check_samples
 
 
 def idt(eye: Samples, *, dispersion: float = 1.0, shortest: float = 0.1) -> Array:
@@ -23,6 +23,7 @@ def idt(eye: Samples, *, dispersion: float = 1.0, shortest: float = 0.1) -> Arra
     >>> "".join(str(k) for k in idt(eye))[18:24]
     '112211'
     """
+    check_samples(eye)
     if not (dispersion > 0 and shortest > 0):
         raise LayoutError(f"dispersion={dispersion}, shortest={shortest}", hint="degrees, seconds, over 0")
     least = max(2, round(shortest * eye.rate))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from regard.errors import LayoutError
-from regard.gaze.events.samples import FIXATION, NOTHING, SACCADE, Array, Samples, without_short
+from regard.gaze.events.samples import FIXATION, NOTHING, SACCADE, Array, Samples, check_samples, without_short
 
 
 def ivt(eye: Samples, *, threshold: float = 45.0, shortest: float = 0.0, window: float = 0.014) -> Array:
@@ -23,6 +23,7 @@ def ivt(eye: Samples, *, threshold: float = 45.0, shortest: float = 0.0, window:
     >>> "".join(str(k) for k in ivt(eye))
     '11111111122222111111111'
     """
+    check_samples(eye)
     if not threshold > 0 or shortest < 0:
         raise LayoutError(f"threshold={threshold}, shortest={shortest}", hint="degrees a second, seconds")
     speed = eye.speed(window=window)

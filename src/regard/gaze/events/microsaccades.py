@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from regard.errors import DegenerateError, LayoutError
-from regard.gaze.events.samples import FIXATION, NOTHING, SACCADE, Array, Samples, without_short
+from regard.gaze.events.samples import FIXATION, NOTHING, SACCADE, Array, Samples, check_samples, without_short
 
 
 def microsaccades(eye: Samples, *, times: float = 6.0, shortest: float = 0.006) -> Array:
@@ -22,6 +22,7 @@ def microsaccades(eye: Samples, *, times: float = 6.0, shortest: float = 0.006) 
     >>> np.nonzero(microsaccades(samples(np.arange(100) / 500, xy, per_degree=30.0)) == 2)[0].tolist()
     [49, 50, 51, 52]
     """
+    check_samples(eye)
     if not times > 0 or shortest < 0:
         raise LayoutError(f"times={times}, shortest={shortest}", hint="over 0; seconds")
     xy = np.where(eye.seen[:, None], eye.degrees, np.nan)

@@ -25,6 +25,11 @@ class Tokens:
     def __len__(self) -> int:
         return len(self.sides)
 
+    def __repr__(self) -> str:
+        sides = ", ".join(str(side) for side in sorted(set(self.sides.tolist())))
+        patch, (height, width) = self.pictures.shape[-1], self.size
+        return f"Tokens({len(self)} of {patch} x {patch}, cells of {sides} pixels, {height} x {width})"
+
     def embedded(self, weight: Float[Tensor, "d c p p"], bias: Float[Tensor, " d"] | None = None) -> Tensor:
         """Tokens [B, N, D] by a patch embedding's convolution."""
         found = self.pictures.flatten(2) @ weight.flatten(1).T
