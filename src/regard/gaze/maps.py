@@ -15,6 +15,7 @@ from regard.gaze.data import Fixations
 Array = NDArray[Any]
 BANDWIDTHS = (0.02, 0.03, 0.045, 0.065, 0.09, 0.13)  # of the picture's width
 UNIFORM = 0.01  # share of a flat map in the prior, so that no place is impossible
+STRIP = 96  # columns that are blurred at once
 COARSE = 100  # cells along the longer side in which the prior is fitted
 
 
@@ -57,7 +58,7 @@ def bells(xy: Array, size: tuple[int, int], sigma: float) -> Array:
     """Sum of Gaussians about points `[n, 2]`, cut off at four sigma: what SciPy's filter makes of their counts.
 
     The sum is a product of matrices, D C A: counts C of the rows and columns that hold a point, their bells down and
-    across. Its cost grows with those, and the filter's with every pixel times the width of the bell.
+    across, of these only what reaches a strip of the picture. The filter's cost grows with every pixel times the bell.
     """
     (columns, x), (rows, y) = (np.unique(np.floor(v).astype(int), return_inverse=True) for v in xy.T)
     counts = np.zeros((len(rows), len(columns)))
@@ -69,7 +70,12 @@ def bells(xy: Array, size: tuple[int, int], sigma: float) -> Array:
         bell[np.minimum(np.abs(np.arange(side)[:, None] - at), reach + 1)]
         for side, at in zip(size, (rows, columns), strict=True)
     )
-    return np.asarray(down @ counts @ across.T)
+    fallen, spread = down @ counts, np.empty(size)
+    for left in range(0, size[1], STRIP):
+        strip = slice(left, left + STRIP)
+        near = slice(*np.searchsorted(columns, (left - reach, left + STRIP + reach)))
+        spread[:, strip] = fallen[:, near] @ across[strip, near].T
+    return spread
 
 
 @dataclass(frozen=True, eq=False)
