@@ -11,18 +11,29 @@ from regard.gaze.events.samples import (
     NOTHING,
     SACCADE,
     Array,
+    Labels,
     Samples,
     check_samples,
     without_short,
 )
+from regard.registry import method
 
 FASTEST = 1000.0  # degrees a second: no eye turns faster, so the tracker lost it
 
 
+@method(
+    "gaze.events",
+    paper="nystrom-holmqvist",
+    claim="thresholds stand where a slow loop finds them; planted saccades are found",
+    source="Nyström and Holmqvist 2010",
+    needs={"eye"},
+    differs="medians in the place of means unless asked; no accelerations; one kind of glissade",
+    unit="label",
+)
 def adaptive(
     eye: Samples, *, start: float = 100.0, shortest: float = 0.04, saccade: float = 0.01, glissade: float = 0.04,
     window: float = 0.014, robust: bool = True,
-) -> Array:  # fmt: skip
+) -> Labels:  # fmt: skip
     """Label each sample [n]: 1 fixation, 2 saccade, 3 glissade (the overshoot after it), 0 nothing.
 
     Peak threshold: from `start`, PT <- mean + 6 sd of all speeds under PT, until it moves by less than 1 degree a

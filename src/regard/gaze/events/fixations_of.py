@@ -7,8 +7,18 @@ import numpy as np
 from regard.errors import LayoutError
 from regard.gaze.data import Fixations
 from regard.gaze.events.samples import FIXATION, Array, Samples, checked_labels, runs
+from regard.registry import method
 
 
+@method(
+    "gaze.events",
+    paper="salvucci-goldberg",
+    claim="each run's mean and duration, by hand",
+    source="Salvucci and Goldberg 2000",
+    needs={"eye", "labels"},
+    differs="none",
+    unit="pixels, seconds",
+)
 def fixations_of(
     eye: Samples, labels: Array, *, size: tuple[int, int] | None = None, observer: str = "0", image: str = "picture"
 ) -> Fixations:

@@ -5,10 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from regard.errors import LayoutError
-from regard.gaze.events.samples import FIXATION, NOTHING, SACCADE, Array, Samples, check_samples
+from regard.gaze.events.samples import FIXATION, NOTHING, SACCADE, Array, Labels, Samples, check_samples
+from regard.registry import method
 
 
-def idt(eye: Samples, *, dispersion: float = 1.0, shortest: float = 0.1) -> Array:
+@method(
+    "gaze.events",
+    paper="salvucci-goldberg",
+    claim="equals a slow transcription of the published loop",
+    source="Salvucci and Goldberg 2000",
+    needs={"eye"},
+    differs="no window reaches over a sample that was not seen",
+    unit="label",
+)
+def idt(eye: Samples, *, dispersion: float = 1.0, shortest: float = 0.1) -> Labels:
     """Label each sample [n]: 1 fixation, 2 what is seen between fixations, 0 not seen.
 
     A window of `shortest` seconds is a fixation if (max x - min x) + (max y - min y) <= `dispersion` degrees in it; it

@@ -13,6 +13,7 @@ from scipy import ndimage, signal
 from regard.errors import DegenerateError, LayoutError
 
 Array = NDArray[Any]
+Labels = NDArray[Any]  # [n], one of the four below for each sample
 NOTHING, FIXATION, SACCADE, GLISSADE = 0, 1, 2, 3  # blink or unknown; a glissade is the overshoot after a saccade
 NAMES = ("nothing", "fixation", "saccade", "glissade")
 FASTEST_TRACKER = 5000.0  # samples a second: anything above is a time in the wrong unit

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from regard.errors import LayoutError
 from regard.gaze.foveation._shared import Fixation, Pictures, single
+from regard.registry import method
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +62,15 @@ class Tokens:
         return whole
 
 
+@method(
+    "gaze.foveation",
+    paper="segment-this-thing",
+    claim="equal patches where nothing is split; a linear picture is rebuilt exactly",
+    source="written from the idea of foveated tokenisers",
+    needs={"x", "fixation"},
+    differs="a quadtree in the place of their fixed pattern",
+    unit="colour",
+)
 def foveated_tokens(x: Pictures, fixation: Fixation, *, patch: int = 14, levels: int = 3, reach: float = 1.0) -> Tokens:
     """A quadtree about the gaze: cells of patch 2^(levels - 1) pixels, split in four wherever it looks.
 

@@ -10,11 +10,21 @@ from torch import Tensor
 
 from regard.errors import DegenerateError, LayoutError
 from regard.gaze.foveation._shared import Fixation, Pictures, check_batch, read
+from regard.registry import method
+
+View = Float[Tensor, "b c h w"]
 
 
-def perspective(
-    panorama: Pictures, gaze: Fixation, *, field: float = 90.0, size: tuple[int, int] = (128, 128)
-) -> Float[Tensor, "b c h w"]:
+@method(
+    "gaze.foveation",
+    paper="humanoid-search",
+    claim="equals rays traced by hand; a place seen lands where in_view tells",
+    source="the pinhole's geometry",
+    needs={"panorama", "gaze"},
+    differs="none",
+    unit="colour",
+)
+def perspective(panorama: Pictures, gaze: Fixation, *, field: float = 90.0, size: tuple[int, int] = (128, 128)) -> View:
     """A pinhole view of `field` degrees across, looking along gaze = (yaw, pitch).
 
     panorama [B, C, H, W]: yaw from -180 to 180 degrees from left to right, pitch from 90 (up) to -90; the left and

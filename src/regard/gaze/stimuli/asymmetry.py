@@ -10,6 +10,7 @@ from torch import Tensor
 
 from regard.errors import MethodError
 from regard.gaze.stimuli._canvas import Item, Shape, Stimulus, array, bar, both, disc, ring
+from regard.registry import method
 
 DARK = (0.05, 0.05, 0.05)
 
@@ -49,6 +50,15 @@ PAIRS: dict[str, tuple[list[Item], list[Item]]] = {  # easy target, hard target;
 }
 
 
+@method(
+    "gaze.stimuli",
+    paper="search-asymmetry",
+    claim="one item of the other kind, in its box; swapped both change places",
+    source="Treisman and Gormley 1988; Wolfe 2001; Gupta et al. 2021",
+    needs={"pair"},
+    differs="drawn anew; Q among O is added",
+    unit="colour",
+)
 def asymmetry(
     pair: str = "curve", *, swap: bool = False, size: int = 25, cells: int = 5, side: int = 48, jitter: float = 0.1,
     seed: int = 0,

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from regard.errors import LayoutError
+from regard.registry import method
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +31,15 @@ class Panorama:
         return f"Panorama({len(self.things)} things, {height} x {width}, target at yaw {yaw:.0f}, pitch {pitch:.0f})"
 
 
+@method(
+    "gaze.stimuli",
+    paper="humanoid-search",
+    claim="things have their radius on the sphere and do not overlap",
+    source="written for the test of searches in 360 degrees",
+    needs=(),
+    differs="drawn rooms in the place of photos",
+    unit="colour",
+)
 def panorama(
     *, height: int = 128, things: int = 6, radius: float = 8.0, highest: float = 45.0, seed: int = 0
 ) -> Panorama:

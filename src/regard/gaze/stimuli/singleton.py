@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from regard.errors import MethodError
 from regard.gaze.stimuli._canvas import RED, Item, Stimulus, array, bar, ring, wedge, without
+from regard.registry import method
 
 DISTRACTOR = Item(bar(0.8, 0.3))
 PAIRS: dict[str, tuple[Item, Item]] = {
@@ -17,6 +18,15 @@ PAIRS: dict[str, tuple[Item, Item]] = {
 }
 
 
+@method(
+    "gaze.stimuli",
+    paper="feature-integration",
+    claim="one item differs in one feature, within its box",
+    source="Treisman and Gelade 1980",
+    needs={"feature"},
+    differs="bars on grey",
+    unit="colour",
+)
 def singleton(
     feature: str = "colour", *, size: int = 49, cells: int = 7, side: int = 40, jitter: float = 0.075, seed: int = 0
 ) -> Stimulus:
