@@ -47,7 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "api_heads": GIVEN | {"atlas", "looking"},
     "api_scores": GIVEN | {"api", "gaze", "models", "runs"},
     "api": GIVEN | {"bibliography", "mechanisms", "models", "looking"},
-    "testing": GIVEN | {"bibliography", "mechanisms", "models", "testing"},
+    "testing": GIVEN | {"bibliography", "gaze", "mechanisms", "models", "testing"},  # gaze: what a recording is
     "viz": {"atlas", "errors", "layout", "results", "viz"},
     "report": BOTTOM | {"atlas", "gaze", "results", "models", "looking", "runs", "viz", "report"},
     "cli": CORE

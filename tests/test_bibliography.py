@@ -49,7 +49,7 @@ def test_promised_columns_are_filled(column: str) -> None:
 @pytest.mark.parametrize("row", papers(), ids=lambda row: row.key)
 def test_row(row: Paper) -> None:
     assert row.year.isdigit()
-    assert 1990 <= int(row.year) <= 2026
+    assert 1970 <= int(row.year) <= 2026
     assert re.fullmatch(r"https://[^\s\"<>]+", row.url)
     assert row.level in (("1", "2", "3") if row.core else ("-",))
     assert row.headline.strip()

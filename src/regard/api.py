@@ -143,19 +143,18 @@ def discover(
 
 
 def methods(family: str | None = None) -> Table:
-    """Every method in the catalogue, or those of one family.
+    """Every method in the catalogue, or those of one family, or (gaze) of all families of one room.
 
     >>> import regard as rg
     >>> "rollout" in rg.methods("explainers").column("name")
     True
     """
     listed = registry.catalogue()["methods"]
-    if family is not None and family not in registry.FAMILIES:
+    wanted = {name for name in registry.FAMILIES if family is None or family in (name, name.split(".")[0])}
+    if not wanted:
         known = registry.FAMILIES
-        raise MethodError.unknown("family", family, known, see=f"one of {', '.join(known)}")
-    rows = tuple(
-        (c["family"], c["name"], c["summary"], c["paper"]) for c in listed if family is None or c["family"] == family
-    )
+        raise MethodError.unknown("family", family or "", known, see=f"one of {', '.join(known)}")
+    rows = tuple((c["family"], c["name"], c["summary"], c["paper"]) for c in listed if c["family"] in wanted)
     return Table(columns=("family", "name", "what it does", "paper"), rows=rows, title="methods")
 
 

@@ -63,6 +63,11 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "gaze.predictors": _family("x", "MapValues", "picture -> where people may look"),
     "gaze.metrics": _family("heatmap points others truth baseline", "Higher Lower", "Map against fixations"),
+    "gaze.foveation": _family(
+        "x fixation polar size panorama gaze", "Pictures Pooled LogPolar View Tokens", "picture -> what an eye sees"
+    ),
+    "gaze.stimuli": _family("x feature pair", "Stimulus Panorama Clip Trial", "pictures made for one question"),
+    "gaze.events": _family("eye labels", "Labels Fixations", "samples -> fixations and saccades"),
     "gaze.comparisons": _family("path other size", "Higher Lower Several", "scanpath against scanpath"),
 }
 

@@ -42,6 +42,10 @@ def test_scores_are_the_metrics_with_their_options() -> None:
         "KL": float(metrics.kld(h, t)),
         "SIM": float(metrics.sim(h, t, stretch=True)),
     }
+    several = Judge(convention("mit"), 2.0).scored([heat, None, heat], seen)
+    assert several[0] == several[2] == got
+    assert list(several[1]) == list(got)
+    assert np.isnan(list(several[1].values())).all()
     with pytest.raises(LayoutError, match=r"a map of \[5, 5\] for a picture of \[30, 40\]"):
         Judge(convention("mit"), 2.0).scores(np.ones((5, 5)), seen)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from regard.errors import DegenerateError, LayoutError
 from regard.gaze.data import Fixations
-from regard.gaze.maps import BANDWIDTHS, UNIFORM, blurred, centre_prior, fixation_map
+from regard.gaze.maps import BANDWIDTHS, UNIFORM, bells, blurred, centre_prior, fixation_map
 
 
 def test_counts_by_hand() -> None:
@@ -22,6 +23,15 @@ def test_blur_is_a_sum_of_gaussians() -> None:
     slow = sum(np.exp(-((x - int(a)) ** 2 + (y - int(b)) ** 2) / (2 * 2.0**2)) for a, b in xy)
     assert np.abs(got - slow / slow.sum()).max() < 2e-5  # the filter ends at four sigma
     assert not np.allclose(got, blurred(Fixations(xy, size=(41, 40)), sigma=1.0), atol=1e-4)
+
+
+@pytest.mark.parametrize("sigma", [0.4, 2.3, 24.0])
+def test_bells_are_scipys_filter_of_the_counts(sigma: float) -> None:
+    """Points that share a pixel, a row or a column, at the edge, and a bell wider than the picture."""
+    xy = np.random.default_rng(0).uniform(0, [40, 31], (90, 2))
+    xy[1], xy[2] = xy[0], [39.9, 30.9]
+    counts = fixation_map(Fixations(xy, size=(31, 40)))
+    assert np.allclose(bells(xy, (31, 40), sigma), ndimage.gaussian_filter(counts, sigma, mode="constant"), atol=1e-14)
 
 
 def test_the_prior_chooses_the_width_that_others_confirm() -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from regard.errors import DegenerateError, LayoutError
 from regard.gaze.data import Scanpath
-from regard.gaze.search import asymmetry_index, found_at, hit_curve, mismatch, slope
+from regard.gaze.search import asymmetries, asymmetry_index, found_at, hit_curve, mismatch, slope
 
 BOX = (10.0, 10.0, 20.0, 20.0)
 
@@ -56,3 +56,16 @@ def test_refusals() -> None:
         slope([4, 4], [1.0, 2.0])
     with pytest.raises(LayoutError, match="curves of 2 and 3"):
         mismatch(np.zeros(2), np.zeros(3))
+
+
+def test_directions_are_told_with_their_intervals() -> None:
+    rng = np.random.default_rng(0)
+    easy, hard = rng.poisson(2, 60), rng.poisson(6, 60)
+    table = asymmetries({"clear": (easy, hard), "against": (hard, easy), "none": (easy, easy)})
+    assert table.column("as people") == ["yes", "no", "open"]
+    assert table.column("difference")[0] == pytest.approx(hard.mean() - easy.mean())
+    half = 1.96 * np.sqrt(easy.var() / 60 + hard.var() / 60)
+    assert table.column("low")[0] == pytest.approx(hard.mean() - easy.mean() - half, abs=0.2)
+    assert table.column("low")[1] == pytest.approx(-table.column("high")[0], abs=0.2)
+    with pytest.raises(DegenerateError, match="'Q' has 1 and 2 searches"):
+        asymmetries({"Q": ([1], [2, 3])})

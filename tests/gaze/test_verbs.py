@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import regard as rg
-from regard.errors import ImageError, LayoutError, MethodError
+from regard.errors import DataError, ImageError, LayoutError, MethodError
 
 from .test_card import SIZE, crowd
 
@@ -26,6 +28,15 @@ def test_predict_is_the_method_with_its_facts() -> None:
         rg.gaze.predict(x, "bsm")
     with pytest.raises(ImageError, match=r"not 0\.\.1"):
         rg.gaze.predict(x * 2, "pft")
+
+
+def test_predict_opens_a_photo(tmp_path: Path) -> None:
+    path = tmp_path / "one.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (30, 40, 3), dtype=np.uint8)).save(path)
+    for given in (path, str(path)):
+        assert np.array_equal(rg.gaze.predict(given, "pft").values, rg.gaze.predict(rg.image(path), "pft").values)
+    with pytest.raises(DataError, match=r"no\.jpg"):
+        rg.gaze.predict("no.jpg", "pft")
 
 
 def test_score_tells_its_convention_and_resizing() -> None:

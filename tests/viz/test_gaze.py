@@ -20,6 +20,12 @@ def test_contours_enclose_their_share() -> None:
         assert 100 * (heat.values > level).mean() == pytest.approx(share, abs=0.5)
         inside = path.contains_points(np.stack([x.ravel(), y.ravel()], 1))
         assert 100 * inside.mean() == pytest.approx(share, abs=1.0)
+    legend = ax.get_legend()
+    assert legend is not None
+    assert [t.get_text() for t in legend.get_texts()] == ["5 %", "10 %", "20 %"]
+    told = [line.get_linewidth() for line in legend.get_lines()]
+    assert told == sorted(told, reverse=True)
+    assert told[::-1] == drawn.get_linewidths().tolist()
     assert ax.get_title() == "blob: highest 5 %, 10 %, 20 % of the picture"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,17 +42,34 @@ class Judge:
 
     def scores(self, heatmap: Array, seen: Fixations) -> dict[str, float]:
         """Every metric of one map `[height, width]` at the picture's size."""
+        return self.scored([heatmap], seen)[0]
+
+    @property
+    def unknown(self) -> dict[str, float]:
+        """What stands in the place of scores that cannot be had."""
+        return dict.fromkeys(self.columns, float("nan"))
+
+    def scored(self, heatmaps: Sequence[Array | None], seen: Fixations) -> list[dict[str, float]]:
+        """`scores` of several maps against the same fixations, which are blurred once; None has none."""
         assert seen.size is not None
-        heat = torch.from_numpy(np.asarray(heatmap, dtype=np.float64))
-        if tuple(heat.shape) != tuple(seen.size):
-            raise LayoutError(f"a map of {list(heat.shape)} for a picture of {list(seen.size)}", hint="resize it first")
-        given = {"heatmap": heat, "points": torch.from_numpy(seen.xy), "others": self.others}
-        if any("truth" in card.subjects for card, _ in self.columns.values()):
+        columns = self.columns
+        given = {"points": torch.from_numpy(seen.xy), "others": self.others}
+        if any("truth" in card.subjects for card, _ in columns.values()):
             given["truth"] = torch.from_numpy(blurred(seen, sigma=self.sigma))
-        found = {}
-        for name, (card, options) in self.columns.items():
-            found[name] = float(card.function(*(given[s] for s in card.subjects), **options))
-        return found
+        every = []
+        for heatmap in heatmaps:
+            if heatmap is None:
+                every.append(self.unknown)
+                continue
+            heat = torch.from_numpy(np.asarray(heatmap, dtype=np.float64))
+            if tuple(heat.shape) != tuple(seen.size):
+                raise LayoutError(
+                    f"a map of {list(heat.shape)} for a picture of {list(seen.size)}", hint="resize it first"
+                )
+            given["heatmap"] = heat
+            found = {n: card.function(*(given[s] for s in card.subjects), **o) for n, (card, o) in columns.items()}
+            every.append({name: float(value) for name, value in found.items()})
+        return every
 
 
 def halves(seen: Fixations, *, seed: int = 0) -> tuple[Fixations, Fixations]:
@@ -123,6 +140,14 @@ class Scored:
         return low, high
 
 
+def _rows(seen: Fixations) -> dict[str, Array]:
+    """Which rows lie on each picture, in the order in which these come first."""
+    found: dict[str, list[int]] = {}
+    for at, name in enumerate(seen.image.tolist()):
+        found.setdefault(name, []).append(at)
+    return {name: np.array(rows) for name, rows in found.items()}
+
+
 def score_all(
     maps: Mapping[str, Array],
     seen: Fixations,
@@ -141,30 +166,30 @@ def score_all(
     """
     there = seen.inside()
     assert there.size is not None
-    names = [name for name in there.images if name in maps]
+    where = _rows(there)
+    names = [name for name in where if name in maps]
     if not names:
-        raise DegenerateError("no picture has both a map and fixations", hint=f"people looked at {there.images[:3]}")
+        raise DegenerateError("no picture has both a map and fixations", hint=f"people looked at {list(where)[:3]}")
     blur = convention.blur(there.size, there.per_degree) if sigma is None else sigma
     rows: dict[str, list[dict[str, float]]] = {}
-    several = len(there.images) > 1
-    width = centre_prior(there).bandwidth if controls and len(there.images) > 2 else None
+    width = centre_prior(there).bandwidth if controls and len(where) > 2 else None
     without = None
     for at, name in enumerate(track(names, "pictures")):
-        own = there.on(name)
-        others = torch.from_numpy(there.where(there.image != name).xy) if several else None
+        own = there.where(where[name])
+        others = torch.from_numpy(np.delete(there.xy, where[name], axis=0)) if len(where) > 1 else None
         judge = Judge(convention, blur, others)
-        rows.setdefault("map", []).append(judge.scores(maps[name], own))
-        empty = dict.fromkeys(judge.columns, float("nan"))
-        if len(names) == 1 and len(own.observers) > 1:
-            every = [judge.scores(maps[name], rest) for _, rest in one_left_out(own)]
-            without = np.array([list(one.values()) for one in every])
-        rows.setdefault("people", []).append(people(judge, own, ceiling, seed) if len(own.observers) > 1 else empty)
+        shown: dict[str, Array | None] = {"map": maps[name]}
         if controls:
             prior = None if width is None else centre_prior(there, leave_out=name, bandwidth=width).density
             other = maps[names[(at + 1) % len(names)]] if len(names) > 1 else None
-            flat = np.ones(there.size)
-            for which, shown in (("centre", prior), ("other picture", other), ("uniform", flat)):
-                rows.setdefault(which, []).append(empty if shown is None else judge.scores(shown, own))
+            shown |= {"centre": prior, "other picture": other, "uniform": np.ones(there.size)}
+        told = dict(zip(shown, judge.scored([*shown.values()], own), strict=True))
+        known = people(judge, own, ceiling, seed) if len(own.observers) > 1 else judge.unknown
+        for which, one in {"map": told["map"], "people": known, **told}.items():
+            rows.setdefault(which, []).append(one)
+        if len(names) == 1 and len(own.observers) > 1:
+            every = [judge.scores(maps[name], rest) for _, rest in one_left_out(own)]
+            without = np.array([list(one.values()) for one in every])
     columns = tuple(rows["map"][0])
     values = {which: np.array([[one[c] for c in columns] for one in found]) for which, found in rows.items()}
-    return Scored(columns, tuple(names), values, blur, sum(len(there.on(name)) for name in names), without)
+    return Scored(columns, tuple(names), values, blur, sum(len(where[name]) for name in names), without)

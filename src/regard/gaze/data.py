@@ -94,7 +94,7 @@ class Fixations:
         return list(dict.fromkeys(self.observer.tolist()))
 
     def where(self, keep: Array | Callable[[Fixations], Array]) -> Fixations:
-        """The rows that a mask `[n]`, or a function of the table that gives one, keeps."""
+        """The rows that a mask `[n]` or their numbers, or a function of the table that gives either, keeps."""
         mask = np.asarray(keep(self) if callable(keep) else keep)
         columns = {c: getattr(self, c)[mask] for c in ("xy", "duration", "observer", "image")}
         return Fixations(**columns, size=self.size, per_degree=self.per_degree)

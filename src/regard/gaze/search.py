@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from regard.errors import DegenerateError, LayoutError
 from regard.gaze.data import Scanpath
+from regard.results import Table
 
 Array = NDArray[Any]
 Box = Sequence[Any]  # left, top, right, bottom in pixels; right and bottom are outside
@@ -82,3 +83,28 @@ def asymmetry_index(hard: float, easy: float) -> float:
     if hard + easy == 0:
         raise DegenerateError("both searches are flat", hint="harder arrays: neither slope is over 0")
     return (hard - easy) / (hard + easy)
+
+
+def asymmetries(searches: Mapping[str, tuple[Any, Any]], *, draws: int = 2000, seed: int = 0) -> Table:
+    """What each pair of searches cost, which of the two cost more, and whether people find that one harder too.
+
+    searches: {pair: (fixations of each search for what people find sooner, of each for the other)}. Columns: the means,
+    hard - easy with the central 95 % of a bootstrap over searches, and `as people`: yes where all of that is over 0, no
+    where it is under 0, else open. Raises DegenerateError where a search was made less than twice.
+
+    >>> told = asymmetries({"Q": ([1, 2, 1, 2], [6, 7, 8, 7]), "tilt": ([3, 1, 2], [1, 2, 3])})
+    >>> told.column("difference"), told.column("as people")
+    ([5.5, 0.0], ['yes', 'open'])
+    """
+    rng = np.random.default_rng(seed)
+    rows = []
+    for name, (easy, hard) in searches.items():
+        if min(len(easy), len(hard)) < 2:
+            raise DegenerateError(f"'{name}' has {len(easy)} and {len(hard)} searches", hint="two of each at least")
+        means = [np.asarray(c, float)[rng.integers(0, len(c), (draws, len(c)))].mean(1) for c in (easy, hard)]
+        low, high = np.percentile(means[1] - means[0], [2.5, 97.5])
+        one, other = float(np.mean(easy)), float(np.mean(hard))
+        told = "yes" if low > 0 else "no" if high < 0 else "open"
+        rows.append((name, one, other, other - one, float(low), float(high), told))
+    columns = ("pair", "easy", "hard", "difference", "low", "high", "as people")
+    return Table(columns=columns, rows=tuple(rows), title="fixations until the target is found")

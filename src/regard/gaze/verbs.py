@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +18,13 @@ if TYPE_CHECKING:
 CEILINGS = ("half-split", "leave-one-out")
 
 
-def predict(x: Tensor, method: str | Callable[..., Any] = "bms") -> Map:
+def predict(x: Tensor | str | os.PathLike[str], method: str | Callable[..., Any] = "bms") -> Map:
     """Where people may look on a photo: a Map of raw values.
 
-    x: photos [B, 3, H, W] in 0..1, as `rg.image(path)` gives them. method: "gaze-dinov2" gives a density (of sum 1),
-    trained on people's fixations; all others saliency without trained weights, which is no probability. Raises
-    MethodError for an unknown method, ImageError for other pictures.
+    x: photos [B, 3, H, W] in 0..1, as `rg.image(path)` gives them, or the path of one. method: "gaze-dinov2" gives a
+    density (of sum 1), trained on people's fixations; all others saliency without trained weights, which is no
+    probability. Raises
+    MethodError for an unknown method, ImageError or DataError for other pictures.
 
     >>> import regard as rg
     >>> rg.gaze.predict(rg.image("sample:coffee"), "pft").grid
@@ -33,6 +35,10 @@ def predict(x: Tensor, method: str | Callable[..., Any] = "bms") -> Map:
     import torch
 
     chosen = registry.find("gaze.predictors", method.replace("-", "_") if isinstance(method, str) else method)
+    if not isinstance(x, torch.Tensor):
+        from regard.models.picture import read_picture
+
+        x = torch.from_numpy(read_picture(x).rgb).permute(2, 0, 1)[None]
     started = time.perf_counter()
     with torch.no_grad():
         made = chosen.function(x)

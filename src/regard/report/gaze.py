@@ -23,7 +23,7 @@ def write(heat: Map, photo: Any, xy: Any, path: Path) -> Path:
     if len(xy):
         plot_scanpath(xy, photo, ax=ax)
     with files.whole(path) as draft:
-        ax.figure.savefig(draft, format="png", dpi=150)  # type: ignore[union-attr]
+        ax.figure.savefig(draft, format="png", dpi=150, bbox_inches="tight", pad_inches=0.05)  # type: ignore[union-attr]
     return path
 
 

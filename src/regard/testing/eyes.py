@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -26,6 +27,25 @@ def paths(x: Tensor) -> Mapping[str, Any]:
         xy = torch.stack([at % CELLS, at // CELLS], 1).to(x) * PATCH + PATCH / 2 + red[at, None]
         found.append(torch.cat([xy, 0.2 + 0.1 * torch.sigmoid(red[at, None])], 1))
     return {"path": found[0], "other": found[1], "size": (CELLS * PATCH, CELLS * PATCH)}
+
+
+def recording(x: Tensor) -> Mapping[str, Any]:
+    """Samples at 500 a second that rest 120 ms on each of the reddest places, and which of them are fixations.
+
+    Ten pixels are a degree; jumps last 10 ms; noise of a seed of its own, so that no axis is ever still.
+    """
+    import numpy as np
+
+    from regard.gaze.events.samples import samples
+
+    places = paths(x)["path"][:, :2].double().numpy() * 20
+    steps = [np.repeat(places[:1], 60, 0)]
+    for one, other in pairwise(places):
+        steps += [np.linspace(one, other, 7)[1:-1], np.repeat(other[None], 60, 0)]
+    xy = np.concatenate(steps)
+    xy = xy + np.random.default_rng(0).normal(0, 0.2, xy.shape)
+    labels = np.concatenate([np.full(len(one), 1 if len(one) == 60 else 2) for one in steps])
+    return {"eye": samples(np.arange(len(xy)) / 500, xy, per_degree=10.0), "labels": labels}
 
 
 def eyes(x: Tensor, heatmap: Tensor | None = None) -> Mapping[str, Tensor]:

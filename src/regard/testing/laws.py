@@ -113,6 +113,17 @@ def layout(card: Card) -> None:
     elif card.family in ("gaze.metrics", "gaze.comparisons"):
         good = got.values.ndim == 1 and (len(got.values) == 1) == (card.gives != "Several")
         demand(good, card, f"gives {list(got.values.shape)}, not {card.gives}")
+    elif card.family == "gaze.foveation":
+        rank = 5 if card.gives == "Tokens" else 4
+        good = got.values.ndim == rank and len(got.values) == b
+        demand(good, card, f"gives {list(got.values.shape)} for {b} pictures, not [B, C, H, W], or [B, N, C, p, p]")
+    elif card.family == "gaze.stimuli":
+        good = got.values.ndim == 4 and list(got.values.shape[:2]) == [b, 3]
+        good = good and bool(((got.values >= 0) & (got.values <= 1)).all())
+        demand(good, card, f"gives {list(got.values.shape)}, not [3, H, W] in 0..1")
+    elif card.family == "gaze.events":
+        good = got.values.ndim == (2 if card.gives == "Labels" else 3)
+        demand(good, card, f"gives {list(got.values.shape)}, not a label a sample, or a row a fixation")
     elif card.family == "probes":
         demand(list(got.values.shape[:2]) == [b, 2], card, f"gives {list(got.values.shape)}, not [B, H, ...]")
         if card.gives == "PerQuery":
@@ -137,7 +148,7 @@ def determinism(card: Card) -> None:
     demand(torch.equal(torch.nan_to_num(a), torch.nan_to_num(b)), card, "gives other values the second time")
 
 
-@law("probes", "edits", "explainers", "objects", "operators", "patterns", "gaze.predictors")
+@law("probes", "edits", "explainers", "objects", "operators", "patterns", "gaze.predictors", "gaze.foveation")
 def batch_independence(card: Card) -> None:
     """Row i alone equals row i in a batch."""
     x = planted_pictures(SPOTS, reach=_reach(card))

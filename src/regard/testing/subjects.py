@@ -6,6 +6,7 @@ import functools
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -20,7 +21,7 @@ from regard.subjects.bank import Draw
 from regard.subjects.controls import shuffled_twin
 from regard.subjects.evidence import Evidence
 from regard.subjects.forward import Subject
-from regard.testing.eyes import eyes, paths, photo
+from regard.testing.eyes import eyes, paths, photo, recording
 from regard.testing.tensors import operands
 
 STEPS, ORDERS = 8, 5
@@ -143,6 +144,40 @@ def _comparison(card: Card, model: nn.Module, x: Tensor, heatmap: Tensor | None,
     return Outcome(torch.atleast_1d(got if isinstance(got, Tensor) else got.values), 1, card.gives != "Lower")
 
 
+def _foveation(card: Card, model: nn.Module, x: Tensor, heatmap: Tensor | None, seed: int) -> Outcome:
+    """On the pictures as photos, looked at in the middle, with options that fit their 32 pixels."""
+    side = x.shape[-1]
+    given: dict[str, Any] = dict.fromkeys(("x", "polar", "panorama"), photo(x))
+    given |= {"fixation": (side / 2, side / 2), "size": (side, side), "gaze": torch.tensor([20.0, 10.0])}
+    few = {"fovea": 6.0, "patch": 4, "per_degree": 16.0, "rings": 12, "wedges": 16}
+    options = {o.name: few[o.name] for o in card.options if o.name in few}
+    got = card.function(*(given[name] for name in card.subjects), **options)
+    return Outcome(got if isinstance(got, Tensor) else got.pictures, len(x))
+
+
+def _stimulus(card: Card, model: nn.Module, x: Tensor, heatmap: Tensor | None, seed: int) -> Outcome:
+    """Two pictures of two seeds; what asks for a picture gets the first photo."""
+    given = {"x": photo(x)[0], "feature": "orientation", "pair": "Q"}
+    made = [card.function(*(given[name] for name in card.subjects), seed=s) for s in (seed, seed + 1)]
+    pictures = [_picture(one) for one in made]
+    return Outcome(torch.stack(pictures), len(pictures))
+
+
+def _picture(made: Any) -> Tensor:
+    """Of a clip the last frame, of a trial the first copy."""
+    made = made[-1] if isinstance(made, list) else made
+    picture: Tensor = made[0][0] if isinstance(made, tuple) else made.picture
+    return picture
+
+
+def _event(card: Card, model: nn.Module, x: Tensor, heatmap: Tensor | None, seed: int) -> Outcome:
+    """Labels, or positions and durations, of a recording that rests on the reddest places of the first picture."""
+    given = recording(x)
+    got = card.function(*(given[name] for name in card.subjects))
+    values = got if isinstance(got, np.ndarray) else np.column_stack([got.xy, got.duration])
+    return Outcome(torch.from_numpy(values)[None].double(), 1)
+
+
 _RUNNERS = {
     "probes": _probe,
     "edits": _edit,
@@ -154,4 +189,7 @@ _RUNNERS = {
     "gaze.predictors": _predictor,
     "gaze.metrics": _gaze_metric,
     "gaze.comparisons": _comparison,
+    "gaze.foveation": _foveation,
+    "gaze.stimuli": _stimulus,
+    "gaze.events": _event,
 }

@@ -43,12 +43,27 @@ def plot_gaze(heat: Map, photo: Array, *, ax: Axes | None = None, shares: tuple[
     at = _least_area if density else _highest
     levels = {at(values, share): share for share in sorted(shares, reverse=True)}
     if min(levels) < values.max() and len(levels) == len(shares):  # a flat map has no contours
-        drawn = ax.contour(values, levels=list(levels), colors=LINE, linewidths=1.1)
-        ax.clabel(drawn, fmt={level: f"{levels[float(level)]} %" for level in drawn.levels}, fontsize=8)
+        ax.contour(values, levels=list(levels), colors=LINE, linewidths=_widths(len(levels)))
+        _legend(ax, list(levels.values()))
     told = ", ".join(f"{s} %" for s in sorted(shares))
     ax.set_title(f"{heat.method}: {f'{told} of looks' if density else f'highest {told} of the picture'}", fontsize=10)
     ax.axis("off")
     return ax
+
+
+def _widths(count: int) -> list[float]:
+    """Of lines, from the largest share to the smallest."""
+    return np.linspace(0.8, 2.4, count).tolist()
+
+
+def _legend(ax: Axes, shares: list[int]) -> None:
+    """Which line encloses which share: told beside them, for labels on small contours hide more than they say."""
+    from matplotlib.lines import Line2D
+
+    widths = zip(shares, _widths(len(shares)), strict=True)
+    lines = [Line2D([], [], color=LINE, lw=width, label=f"{share} %") for share, width in widths]
+    box = {"facecolor": "#0f172a", "edgecolor": "none", "framealpha": 0.7, "labelcolor": LINE}
+    ax.legend(handles=lines[::-1], loc="lower right", fontsize=9, borderaxespad=0.6, **box)
 
 
 def _highest(values: Array, share: int) -> float:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from regard.errors import LayoutError
-from regard.gaze.events import fixations_of, ivt
+from regard.gaze.events import fixations_of, ivt, samples
 from regard.gaze.events.samples import FIXATION, runs
 
 from .tools import PER_DEGREE, recording
@@ -31,5 +31,14 @@ def test_detected_fixations_lie_where_people_looked() -> None:
 def test_none_and_too_few_labels() -> None:
     eye, truth = recording()
     assert len(fixations_of(eye, truth * 0)) == 0
-    with pytest.raises(LayoutError, match="labels for"):
+    with pytest.raises(LayoutError, match=r"labels \[1816\] for 1817 samples"):
         fixations_of(eye, truth[:-1])
+
+
+def test_a_picture_beside_which_all_look_has_another_size() -> None:
+    x = [5.0] * 10 + [50.0] + [90.0] * 10 + [50.0] + [95.0] * 10
+    eye = samples(np.arange(32) / 100, [[v, 5.0] for v in x], per_degree=10.0)
+    labels = np.array([1] * 10 + [2] + [1] * 10 + [2] + [1] * 10)
+    assert len(fixations_of(eye, labels, size=(10, 92))) == 3  # one glance beside it is kept
+    with pytest.raises(LayoutError, match=r"(?s)2 of 3 fixations lie outside 10 x 20 pixels.*\(height, width\)"):
+        fixations_of(eye, labels, size=(10, 20))

@@ -5,7 +5,7 @@ import pytest
 
 from regard.errors import DegenerateError, LayoutError
 from regard.gaze.events import samples
-from regard.gaze.events.samples import runs, without_short
+from regard.gaze.events.samples import check_samples, checked_labels, runs, without_short
 
 T = np.arange(50) / 100
 
@@ -61,3 +61,14 @@ def test_bad_scale_short_recordings_and_runs() -> None:
     labels = np.array([1, 1, 2, 1, 1, 1, 0])
     assert runs(labels) == [(1, 0, 2), (2, 2, 3), (1, 3, 6), (0, 6, 7)]
     assert without_short(labels, 1, 3).tolist() == [0, 0, 2, 1, 1, 1, 0]
+
+
+def test_what_is_no_recording_is_told() -> None:
+    eye = samples(np.arange(50) / 500, np.zeros((50, 2)), per_degree=30.0)
+    assert repr(eye) == "Samples(50 at 500 a second, 100 % seen, 30 px a degree)"
+    check_samples(eye)
+    with pytest.raises(LayoutError, match=r"(?s)a recording is Samples, got ndarray.*samples\(time, xy"):
+        check_samples(np.zeros((5, 2)))
+    assert checked_labels(eye, [1] * 50).shape == (50,)
+    with pytest.raises(LayoutError, match="no numbers"):
+        samples(["a", "b", "c"], np.zeros((3, 2)), per_degree=30.0)

@@ -53,3 +53,12 @@ def test_one_each_and_bad_pictures() -> None:
         single(torch.ones(2, 2, 2), x)
     with pytest.raises(ImageError, match="picture"):
         check_batch(torch.zeros(3, 5, 7))
+
+
+def test_bytes_arrays_and_words_are_refused_with_the_way_out() -> None:
+    with pytest.raises(ImageError, match=r"(?s)pictures of bytes \[1, 3, 4, 4\].*pictures / 255"):
+        check_batch(torch.zeros(1, 3, 4, 4, dtype=torch.uint8))
+    with pytest.raises(ImageError, match="got ndarray"):
+        check_batch(torch.zeros(1, 3, 4, 4).numpy())
+    with pytest.raises(LayoutError, match="a fixation of no numbers"):
+        gazes(("left", "top"), torch.zeros(1, 3, 4, 4))

@@ -64,3 +64,8 @@ def test_refusals() -> None:
         foveated_tokens(drawn(2, 1, 32, 32), torch.tensor([[1.0, 1.0], [2.0, 2.0]]), patch=8)
     with pytest.raises(LayoutError, match="positions"):
         foveated_tokens(drawn(1, 1, 32, 32), (2.0, 2.0), patch=8).placed(drawn(3, 3, 2))
+
+
+def test_one_line_tells_tokens_and_cells() -> None:
+    seen = foveated_tokens(torch.zeros(1, 3, 64, 64), (8.0, 8.0), patch=8, levels=3, reach=0.5)
+    assert repr(seen) == "Tokens(16 of 8 x 8, cells of 8, 16, 32 pixels, 64 x 64)"

@@ -56,3 +56,8 @@ def test_gradients_and_refusals() -> None:
         perspective(x, torch.tensor([math.nan, 0.0]))
     with pytest.raises(LayoutError, match="field of 180"):
         perspective(x, torch.zeros(2), field=180.0)
+
+
+def test_a_gaze_may_be_two_numbers() -> None:
+    x = torch.rand(1, 3, 20, 40, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(perspective(x, (10.0, 5.0)), perspective(x, torch.tensor([10.0, 5.0])))

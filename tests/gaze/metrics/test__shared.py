@@ -4,7 +4,19 @@ import pytest
 import torch
 
 from regard.errors import DegenerateError, LayoutError
-from regard.gaze.metrics._shared import area, check_map, pixels, ranks, shares, stepped, stretched
+from regard.gaze.metrics._shared import (
+    area,
+    check_map,
+    logs,
+    moments,
+    pieces,
+    pixels,
+    ranks,
+    shares,
+    stepped,
+    stretched,
+    weighed,
+)
 
 from .tools import refuses
 
@@ -47,3 +59,36 @@ def test_ranks_of_many_equal_a_comparison_of_all_pairs(seed: int) -> None:
         want = torch.stack([(others < h).double().mean() + (others == h).double().mean() / 2 for h in hits]).mean()
         assert float(ranks(hits, others)) == pytest.approx(float(want), abs=1e-12)
         assert float(ranks(hits.float(), others.float())) == pytest.approx(float(want), abs=2e-3)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.3, 1.0, 1e3, -1e6])
+def test_moments_wherever_the_map_lies(level: float) -> None:
+    """Sums about 0 alone would lose 12 digits of the variance at a level of 1e6."""
+    drawn = torch.rand(31, 47, generator=torch.Generator().manual_seed(0), dtype=torch.float64) + level
+    got = moments(drawn, drawn.sum())
+    assert float(got.variance) == pytest.approx(float(drawn.var(correction=0)), rel=1e-9)
+    off = got.values - got.mean
+    assert torch.allclose(off, (drawn - drawn.mean()).flatten(), atol=1e-9)
+
+
+def test_a_constant_map_has_no_spread_whatever_rounding_says() -> None:
+    for dtype in (torch.float32, torch.float64):
+        flat = torch.full((37, 91), 0.1, dtype=dtype)
+        assert float(moments(flat, flat.sum()).variance) == 0
+
+
+def test_pieces_are_the_whole_and_logs_are_torchs() -> None:
+    a, b = torch.rand(2, 300, 400, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    parts = list(pieces(a, b))
+    assert len(parts) > 1
+    assert torch.equal(torch.cat([p[0] for p in parts]), a.flatten())
+    assert torch.equal(torch.cat([p[1] for p in parts]), b.flatten())
+    assert torch.allclose(logs(a.flatten()), a.flatten().log(), rtol=1e-14)
+    assert torch.autograd.gradcheck(logs, a[0, :5].clone().requires_grad_())
+    assert torch.allclose(torch.vmap(logs)(a), a.log(), rtol=1e-14)
+
+
+def test_weighed_moves_only_what_is_negative() -> None:
+    low, high = torch.tensor([[-1.0, 2.0]]), torch.tensor([[1.0, 2.0]])
+    assert [t.tolist() for t in weighed(low, "it", low.sum())] == [[[0.0, 3.0]], 3.0]
+    assert [t.tolist() for t in weighed(high, "it", high.sum())] == [[[1.0, 2.0]], 3.0]

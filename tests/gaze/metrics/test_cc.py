@@ -15,6 +15,7 @@ def test_equals_numpy_whatever_scale() -> None:
     want = np.corrcoef(heat.numpy().ravel(), truth.numpy().ravel())[0, 1]
     assert float(cc(heat, truth)) == pytest.approx(want, abs=1e-12)
     assert float(cc(-7 * heat + 3, truth)) == pytest.approx(-want, abs=1e-12)
+    assert float(cc(heat + 1e6, truth - 1e6)) == pytest.approx(want, abs=1e-9)
     assert torch.autograd.gradcheck(lambda h: cc(h, truth[:4, :5]), heat[:4, :5].clone().requires_grad_())
 
 

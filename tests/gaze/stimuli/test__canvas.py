@@ -62,3 +62,12 @@ def test_refusals() -> None:
     for wrong in ({"size": 26}, {"side": 7}, {"jitter": 0.3}):
         with pytest.raises(LayoutError, match="5 x 5 cells"):
             array(item, [item], **({"cells": 5, "size": 9, "side": 24, "jitter": 0.1, "seed": 0} | wrong))
+
+
+def test_one_line_tells_kind_size_and_target() -> None:
+    from regard.gaze.stimuli import kanizsa, singleton
+
+    told = repr(singleton("orientation", seed=3))
+    assert told == "Stimulus(orientation singleton of 49, 280 x 280, target in (80, 120, 120, 160))"
+    assert repr(kanizsa(broken=True)) == "Stimulus(broken figure of 4 corners, 240 x 240, no target)"
+    assert "target of " in repr(kanizsa())

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from regard.errors import MethodError
 from regard.gaze.stimuli import asymmetry
 from regard.gaze.stimuli.asymmetry import PAIRS
 
@@ -39,3 +40,8 @@ def test_q_is_o_with_a_stroke() -> None:
     q, o = (asymmetry("Q", swap=swap, size=1, jitter=0.0, seed=0) for swap in (False, True))
     assert (o.target & ~q.target).sum() == 0
     assert 5 < (q.target & ~o.target).sum() < 0.3 * o.target.sum()
+
+
+def test_an_unknown_pair_is_told_the_nearest() -> None:
+    with pytest.raises(MethodError, match=r"(?s)no pair named 'letter'.*'letters'"):
+        asymmetry("letter")

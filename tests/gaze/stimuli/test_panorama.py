@@ -31,3 +31,14 @@ def test_who_looks_there_sees_the_target_in_the_middle(seed: int) -> None:
 def test_no_room() -> None:
     with pytest.raises(LayoutError, match="find no room"):
         panorama(things=9, radius=40.0)
+
+
+def test_the_target_has_its_place() -> None:
+    made = panorama(things=5, seed=4)
+    assert bool((made.picture[0] > 0.8)[made.target].all())  # it alone is red
+    assert not bool((made.target & made.distractors).any())
+    rows, columns = made.target.nonzero().double().mean(0).tolist()
+    yaw, pitch = made.things[0].tolist()
+    assert abs((columns + 0.5) * 180 / 128 - 180 - yaw) < 3 or made.target[:, [0, -1]].any()
+    assert abs(90 - (rows + 0.5) * 180 / 128 - pitch) < 3
+    assert repr(made).startswith("Panorama(5 things, 128 x 256, target at yaw ")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from regard.errors import MethodError
 from regard.gaze.stimuli import singleton
 
 
@@ -15,3 +16,8 @@ def test_the_odd_one_differs_in_its_feature_only(feature: str) -> None:
     assert ((one.shape[1] / area - 1).abs() > 0.1) == (feature in ("size", "closure"))
     assert (wide > tall) == (feature == "orientation")
     assert (one.mean(1).amax() - one.mean(1).amin() > 0.1) == (feature != "luminance")
+
+
+def test_an_unknown_feature_is_told_the_nearest() -> None:
+    with pytest.raises(MethodError, match=r"(?s)no singleton named 'color'.*'colour'"):
+        singleton("color")

@@ -5,15 +5,35 @@ from __future__ import annotations
 import numpy as np
 
 from regard.errors import DegenerateError, LayoutError
-from regard.gaze.events.samples import FIXATION, GLISSADE, NOTHING, SACCADE, Array, Samples, without_short
+from regard.gaze.events.samples import (
+    FIXATION,
+    GLISSADE,
+    NOTHING,
+    SACCADE,
+    Array,
+    Labels,
+    Samples,
+    check_samples,
+    without_short,
+)
+from regard.registry import method
 
 FASTEST = 1000.0  # degrees a second: no eye turns faster, so the tracker lost it
 
 
+@method(
+    "gaze.events",
+    paper="nystrom-holmqvist",
+    claim="thresholds stand where a slow loop finds them; planted saccades are found",
+    source="Nyström and Holmqvist 2010",
+    needs={"eye"},
+    differs="medians in the place of means unless asked; no accelerations; one kind of glissade",
+    unit="label",
+)
 def adaptive(
     eye: Samples, *, start: float = 100.0, shortest: float = 0.04, saccade: float = 0.01, glissade: float = 0.04,
     window: float = 0.014, robust: bool = True,
-) -> Array:  # fmt: skip
+) -> Labels:  # fmt: skip
     """Label each sample [n]: 1 fixation, 2 saccade, 3 glissade (the overshoot after it), 0 nothing.
 
     Peak threshold: from `start`, PT <- mean + 6 sd of all speeds under PT, until it moves by less than 1 degree a
@@ -35,6 +55,7 @@ def adaptive(
     >>> bool((labels[62:70] == 2).all()), int((labels[:50] == 2).sum())
     (True, 0)
     """
+    check_samples(eye)
     if not start > 0 or min(shortest, saccade, glissade) < 0:
         raise LayoutError(f"start={start}, shortest={shortest}", hint="degrees a second, seconds")
     speed = eye.speed(window=window)

@@ -5,10 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from regard.errors import LayoutError
-from regard.gaze.events.samples import FIXATION, NOTHING, SACCADE, Array, Samples
+from regard.gaze.events.samples import FIXATION, NOTHING, SACCADE, Array, Labels, Samples, check_samples
+from regard.registry import method
 
 
-def idt(eye: Samples, *, dispersion: float = 1.0, shortest: float = 0.1) -> Array:
+@method(
+    "gaze.events",
+    paper="salvucci-goldberg",
+    claim="equals a slow transcription of the published loop",
+    source="Salvucci and Goldberg 2000",
+    needs={"eye"},
+    differs="no window reaches over a sample that was not seen",
+    unit="label",
+)
+def idt(eye: Samples, *, dispersion: float = 1.0, shortest: float = 0.1) -> Labels:
     """Label each sample [n]: 1 fixation, 2 what is seen between fixations, 0 not seen.
 
     A window of `shortest` seconds is a fixation if (max x - min x) + (max y - min y) <= `dispersion` degrees in it; it
@@ -23,6 +33,7 @@ def idt(eye: Samples, *, dispersion: float = 1.0, shortest: float = 0.1) -> Arra
     >>> "".join(str(k) for k in idt(eye))[18:24]
     '112211'
     """
+    check_samples(eye)
     if not (dispersion > 0 and shortest > 0):
         raise LayoutError(f"dispersion={dispersion}, shortest={shortest}", hint="degrees, seconds, over 0")
     least = max(2, round(shortest * eye.rate))

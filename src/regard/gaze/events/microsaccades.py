@@ -5,10 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from regard.errors import DegenerateError, LayoutError
-from regard.gaze.events.samples import FIXATION, NOTHING, SACCADE, Array, Samples, without_short
+from regard.gaze.events.samples import FIXATION, NOTHING, SACCADE, Labels, Samples, check_samples, without_short
+from regard.registry import method
 
 
-def microsaccades(eye: Samples, *, times: float = 6.0, shortest: float = 0.006) -> Array:
+@method(
+    "gaze.events",
+    paper="engbert-kliegl",
+    claim="equals the published velocity and ellipse by loops",
+    source="Engbert and Kliegl 2003",
+    needs={"eye"},
+    differs="none",
+    unit="label",
+)
+def microsaccades(eye: Samples, *, times: float = 6.0, shortest: float = 0.006) -> Labels:
     """Label each sample [n]: 2 saccade, 1 anything else that was seen, 0 not seen.
 
     v_i = (x_(i+2) + x_(i+1) - x_(i-1) - x_(i-2)) / 6 dt; a saccade is where (v_x / eta_x)^2 + (v_y / eta_y)^2 > 1,
@@ -22,6 +32,7 @@ def microsaccades(eye: Samples, *, times: float = 6.0, shortest: float = 0.006) 
     >>> np.nonzero(microsaccades(samples(np.arange(100) / 500, xy, per_degree=30.0)) == 2)[0].tolist()
     [49, 50, 51, 52]
     """
+    check_samples(eye)
     if not times > 0 or shortest < 0:
         raise LayoutError(f"times={times}, shortest={shortest}", hint="over 0; seconds")
     xy = np.where(eye.seen[:, None], eye.degrees, np.nan)

@@ -13,6 +13,7 @@ from scipy import ndimage, signal
 from regard.errors import DegenerateError, LayoutError
 
 Array = NDArray[Any]
+Labels = NDArray[Any]  # [n], one of the four below for each sample
 NOTHING, FIXATION, SACCADE, GLISSADE = 0, 1, 2, 3  # blink or unknown; a glissade is the overshoot after a saccade
 NAMES = ("nothing", "fixation", "saccade", "glissade")
 FASTEST_TRACKER = 5000.0  # samples a second: anything above is a time in the wrong unit
@@ -29,6 +30,10 @@ class Samples:
 
     def __len__(self) -> int:
         return len(self.time)
+
+    def __repr__(self) -> str:
+        seen = f"{100 * self.seen.mean():.0f} % seen"
+        return f"Samples({len(self)} at {self.rate:.4g} a second, {seen}, {self.per_degree:g} px a degree)"
 
     @property
     def rate(self) -> float:
@@ -76,7 +81,10 @@ def samples(time: Any, xy: Any, *, per_degree: float, degrees: bool = False) -> 
     >>> one.degrees[-1].tolist(), round(float(one.speed()[1]), 6)
     ([3.0, 0.0], 100.0)
     """
-    when, where = np.array(time, dtype=np.float64), np.array(xy, dtype=np.float64)
+    try:
+        when, where = np.array(time, dtype=np.float64), np.array(xy, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise LayoutError(f"times and positions are no numbers ({error})", hint="[n] and [n, 2]") from error
     if when.ndim != 1 or where.shape != (len(when), 2):
         raise LayoutError(f"times {list(when.shape)}, positions {list(where.shape)}", hint="[n] and [n, 2]")
     if not per_degree > 0:
@@ -94,6 +102,23 @@ def samples(time: Any, xy: Any, *, per_degree: float, degrees: bool = False) -> 
             f"a gap of {steps.max():.3g} s among steps of {1 / rate:.3g} s", hint="rows of NaN where the eye was lost"
         )
     return Samples(when, where * per_degree if degrees else where, float(per_degree))
+
+
+def check_samples(eye: Any) -> None:
+    """Raise LayoutError for what is no recording, as a bare array of positions."""
+    if not isinstance(eye, Samples):
+        raise LayoutError(
+            f"a recording is Samples, got {type(eye).__name__}", hint="samples(time, xy, per_degree=35.0)"
+        )
+
+
+def checked_labels(eye: Any, labels: Any) -> Array:
+    """One label a sample as an array [n], or LayoutError."""
+    check_samples(eye)
+    found = np.asarray(labels)
+    if found.shape != (len(eye),):
+        raise LayoutError(f"labels {list(found.shape)} for {len(eye)} samples", hint="the labels of this recording")
+    return found
 
 
 def runs(labels: Array) -> list[tuple[int, int, int]]:

@@ -16,8 +16,12 @@ Pictures = Float[Tensor, "b c H W"]
 Fixation = Tensor | Sequence[Any]  # (x, y) in pixels; [2] for all pictures, [b, 2], or [b, f, 2] for several each
 
 
-def check_batch(x: Tensor) -> None:
+def check_batch(x: Any) -> None:
     """Raise ImageError for what is no batch of pictures or features [B, C, H, W]."""
+    if not isinstance(x, Tensor):
+        raise ImageError(f"a tensor [B, C, H, W] is needed, got {type(x).__name__}", hint="rg.image(path)")
+    if x.dtype == torch.uint8:
+        raise ImageError(f"pictures of bytes {list(x.shape)}", hint="pictures / 255, floats in 0..1")
     if x.ndim != 4 or not x.is_floating_point() or min(x.shape) < 1:
         raise ImageError(f"floats [B, C, H, W] are needed, got {x.dtype} {list(x.shape)}", hint="picture[None]")
 
@@ -25,7 +29,10 @@ def check_batch(x: Tensor) -> None:
 def gazes(fixation: Fixation, x: Pictures) -> Float[Tensor, "b f 2"]:
     """Fixations as [b, f, 2], or LayoutError, DegenerateError for what lies on no picture."""
     check_batch(x)
-    at = torch.as_tensor(fixation, dtype=x.dtype, device=x.device)
+    try:
+        at = torch.as_tensor(fixation, dtype=x.dtype, device=x.device)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise LayoutError(f"a fixation of no numbers ({error})", hint="(x, y) in pixels") from error
     if at.ndim == 2:
         at = at[:, None]
     if at.shape[-1:] != (2,) or at.ndim not in (1, 3) or (at.ndim == 3 and len(at) != len(x)) or not at.numel():

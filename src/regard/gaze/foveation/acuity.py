@@ -11,11 +11,21 @@ from torch import Tensor
 from regard.errors import LayoutError
 from regard.gaze.foveation._shared import Fixation, Pictures, eccentricity
 from regard.gaze.predictors._shared import blur
+from regard.registry import method
 
 ALPHA, THRESHOLD = 0.106, 1 / 64  # decay with frequency (per cycle a degree), least contrast seen
 SHARPEST = 0.5  # cycles a pixel: no picture holds finer ones
 
 
+@method(
+    "gaze.foveation",
+    paper="geisler-perry",
+    claim="half of the contrast passes at the cut-off; several fixations are the nearest one; the gaze stays exact",
+    source="Geisler and Perry 1998; cut-off of the eye as they give it",
+    needs={"x", "fixation"},
+    differs="Gaussian levels in the place of their pyramid",
+    unit="colour",
+)
 def acuity(
     x: Pictures, fixation: Fixation, *, per_degree: float = 24.0, half: float = 2.3, levels: int = 7
 ) -> Pictures:

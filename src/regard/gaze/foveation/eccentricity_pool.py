@@ -8,11 +8,23 @@ from torch import Tensor
 
 from regard.errors import LayoutError
 from regard.gaze.foveation._shared import Fixation, Pictures, distances, read, single
+from regard.registry import method
+
+Pooled = Float[Tensor, "b c h w"]
 
 
+@method(
+    "gaze.foveation",
+    paper="search-asymmetry",
+    claim="equals a mean over each square by loops; slope 0 is average pooling",
+    source="the published network's pooling",
+    needs={"x", "fixation"},
+    differs="windows of any size, by running sums, where they are rounded",
+    unit="as x",
+)
 def eccentricity_pool(
     x: Pictures, fixation: Fixation, *, slope: float = 0.16, fovea: float = 120.0, window: float = 2.0, stride: int = 2
-) -> Float[Tensor, "b c h w"]:
+) -> Pooled:
     """Mean over a square of side w(e) = window + slope max(0, 2 e - fovea), every `stride` pixels.
 
     slope 0 is `avg_pool2d(x, window, stride)`. Windows may have any size: they are read from the running sums of the

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from regard.errors import LayoutError
 from regard.gaze.foveation._shared import Fixation, Pictures, single
+from regard.registry import method
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +25,11 @@ class Tokens:
 
     def __len__(self) -> int:
         return len(self.sides)
+
+    def __repr__(self) -> str:
+        sides = ", ".join(str(side) for side in sorted(set(self.sides.tolist())))
+        patch, (height, width) = self.pictures.shape[-1], self.size
+        return f"Tokens({len(self)} of {patch} x {patch}, cells of {sides} pixels, {height} x {width})"
 
     def embedded(self, weight: Float[Tensor, "d c p p"], bias: Float[Tensor, " d"] | None = None) -> Tensor:
         """Tokens [B, N, D] by a patch embedding's convolution."""
@@ -56,6 +62,15 @@ class Tokens:
         return whole
 
 
+@method(
+    "gaze.foveation",
+    paper="segment-this-thing",
+    claim="equal patches where nothing is split; a linear picture is rebuilt exactly",
+    source="written from the idea of foveated tokenisers",
+    needs={"x", "fixation"},
+    differs="a quadtree in the place of their fixed pattern",
+    unit="colour",
+)
 def foveated_tokens(x: Pictures, fixation: Fixation, *, patch: int = 14, levels: int = 3, reach: float = 1.0) -> Tokens:
     """A quadtree about the gaze: cells of patch 2^(levels - 1) pixels, split in four wherever it looks.
 

@@ -10,8 +10,18 @@ from torch import Tensor
 
 from regard.gaze.foveation._shared import Fixation, Pictures, distances, middles, read, single
 from regard.gaze.foveation.log_polar import radii
+from regard.registry import method
 
 
+@method(
+    "gaze.foveation",
+    paper="foveated-retinotopy",
+    claim="undoes log_polar but for what lies between its samples, the better the nearer",
+    source="Schwartz 1977",
+    needs={"polar", "fixation", "size"},
+    differs="none",
+    unit="as polar",
+)
 def from_log_polar(
     polar: Float[Tensor, "b c rings wedges"],
     fixation: Fixation,

@@ -11,8 +11,20 @@ from torch.nn import functional as F
 
 from regard.errors import LayoutError
 from regard.gaze.foveation._shared import Fixation, Pictures, read, single
+from regard.registry import method
+
+LogPolar = Float[Tensor, "b c rings wedges"]
 
 
+@method(
+    "gaze.foveation",
+    paper="foveated-retinotopy",
+    claim="turning rolls its wedges, zooming shifts its rings",
+    source="Schwartz 1977",
+    needs={"x", "fixation"},
+    differs="rings are read from the picture shrunk to their spacing",
+    unit="colour",
+)
 def log_polar(
     x: Pictures,
     fixation: Fixation,
@@ -23,7 +35,7 @@ def log_polar(
     outer: float | None = None,
     turn: float = 0.0,
     smooth: bool = True,
-) -> Float[Tensor, "b c rings wedges"]:
+) -> LogPolar:
     """The picture at r_u = inner (outer / inner)^((u + .5) / rings) and theta_v = 2 pi v / wedges + turn.
 
     Turning the picture about the fixation rolls the result along its wedges, zooming shifts it along its rings.

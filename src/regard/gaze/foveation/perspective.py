@@ -9,12 +9,22 @@ from jaxtyping import Float
 from torch import Tensor
 
 from regard.errors import DegenerateError, LayoutError
-from regard.gaze.foveation._shared import Pictures, check_batch, read
+from regard.gaze.foveation._shared import Fixation, Pictures, check_batch, read
+from regard.registry import method
+
+View = Float[Tensor, "b c h w"]
 
 
-def perspective(
-    panorama: Pictures, gaze: Tensor, *, field: float = 90.0, size: tuple[int, int] = (128, 128)
-) -> Float[Tensor, "b c h w"]:
+@method(
+    "gaze.foveation",
+    paper="humanoid-search",
+    claim="equals rays traced by hand; a place seen lands where in_view tells",
+    source="the pinhole's geometry",
+    needs={"panorama", "gaze"},
+    differs="none",
+    unit="colour",
+)
+def perspective(panorama: Pictures, gaze: Fixation, *, field: float = 90.0, size: tuple[int, int] = (128, 128)) -> View:
     """A pinhole view of `field` degrees across, looking along gaze = (yaw, pitch).
 
     panorama [B, C, H, W]: yaw from -180 to 180 degrees from left to right, pitch from 90 (up) to -90; the left and
@@ -27,9 +37,10 @@ def perspective(
     30.0
     """
     check_batch(panorama)
-    looks = gaze.to(panorama).expand(len(panorama), 2) if gaze.shape in ((2,), (len(panorama), 2)) else None
-    if looks is None:
-        raise LayoutError(f"a gaze {list(gaze.shape)}", hint="(yaw, pitch) in degrees, [2] or [B, 2]")
+    given = torch.as_tensor(gaze, dtype=panorama.dtype, device=panorama.device)
+    if given.shape not in ((2,), (len(panorama), 2)):
+        raise LayoutError(f"a gaze {list(given.shape)}", hint="(yaw, pitch) in degrees, [2] or [B, 2]")
+    looks = given.expand(len(panorama), 2)
     if not looks.isfinite().all():
         raise DegenerateError("a gaze that is NaN or infinite", hint="(yaw, pitch) in degrees")
     seen = directions(looks, field, size)

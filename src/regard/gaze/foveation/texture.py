@@ -11,8 +11,18 @@ from torch import Tensor
 from regard.errors import LayoutError
 from regard.gaze.foveation._bands import bands
 from regard.gaze.foveation._shared import Fixation, Pictures, distances, middles, single
+from regard.registry import method
 
 
+@method(
+    "gaze.foveation",
+    paper="emergent-foveation",
+    claim="moments of each pooling region are kept, the gaze too, pixels are not",
+    source="Freeman and Simoncelli 2011 for the regions; Deza and Konkle 2020",
+    needs={"x", "fixation"},
+    differs="moments of a filter bank in the place of a trained network's, no autocorrelations",
+    unit="colour",
+)
 def texture(
     x: Pictures,
     fixation: Fixation,
@@ -43,22 +53,23 @@ def texture(
     >>> bool((seen == x)[..., 32, 32].all()), bool((seen == x)[..., 5, 5].any())
     (True, False)
     """
-    at = single(fixation, x)
+    at = single(fixation, x).double()
+    wide = x.double()  # covariances of a few grey pixels are all but singular
     if not 0 <= scaling < 2 or fovea <= 0 or rounds < 1:
         raise LayoutError(
             f"scaling={scaling}, fovea={fovea}, rounds={rounds}", hint="0 <= scaling < 2, a radius in pixels, 1 or more"
         )
     if scaling == 0:
         return x.clone()
-    labels, count = regions(at, x, scaling, fovea)
-    wanted = [_moments(one, labels, count) for one in bands(x, scales, orientations)]
+    labels, count = regions(at, wide, scaling, fovea)
+    wanted = [_moments(one, labels, count) for one in bands(wide, scales, orientations)]
     generator = torch.Generator().manual_seed(seed)
-    made = torch.randn(x.shape[1:], generator=generator, dtype=torch.float64).to(x).expand_as(x)
+    made = torch.randn(x.shape[1:], generator=generator, dtype=torch.float64).to(wide).expand_as(wide)
     pooled = (labels >= 0)[:, None] & _enough(labels, count, x.shape[1])[:, None]
     for _ in range(rounds):
         parts = [_given(one, labels, *w) for one, w in zip(bands(made, scales, orientations), wanted, strict=True)]
-        made = torch.where(pooled, torch.stack(parts).sum(0), x)
-    return made
+        made = torch.where(pooled, torch.stack(parts).sum(0), wide)
+    return made.to(x.dtype)
 
 
 def regions(at: Float[Tensor, "b 2"], x: Pictures, scaling: float, fovea: float) -> tuple[Int[Tensor, "b h w"], int]:

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -13,7 +19,9 @@ Points = Float[Tensor, "n 2"]
 Others = Float[Tensor, "m 2"]
 Higher = Float[Tensor, ""]  # higher is better
 Lower = Float[Tensor, ""]
-STEPS = 4096  # of value, among which the pixels of a map are counted
+CLEAR = 0.25  # of the squared mean: a larger variance loses a digit at most as the difference of two sums
+PIECE = 1 << 15  # entries
+STEPS = 1 << 14  # of value, among which the pixels of a map are counted
 
 
 def pixels(points: Tensor, heatmap: Tensor, *, merge: bool = False) -> Int[Tensor, " n"]:
@@ -21,7 +29,8 @@ def pixels(points: Tensor, heatmap: Tensor, *, merge: bool = False) -> Int[Tenso
     h, w = heatmap.shape
     if not len(points):
         raise DegenerateError("no fixations to score a map at", hint="at least one inside the picture")
-    if not (points.isfinite().all() and (points >= 0).all() and (points[:, 0] < w).all() and (points[:, 1] < h).all()):
+    low, high = (bound.tolist() for bound in points.aminmax(dim=0))
+    if not (min(low) >= 0 and high[0] < w and high[1] < h):  # NaN compares false
         raise LayoutError(
             f"fixations outside the map of {h} x {w}", hint="fixations.inside() drops them; x goes before y"
         )
@@ -30,36 +39,76 @@ def pixels(points: Tensor, heatmap: Tensor, *, merge: bool = False) -> Int[Tenso
     return flat.unique() if merge else flat
 
 
-def check_map(heatmap: Tensor, what: str = "the map") -> None:
-    """Raise LayoutError or DegenerateError for what no metric can judge."""
+def check_map(heatmap: Tensor, what: str = "the map") -> Float[Tensor, ""]:
+    """The sum of a map, or LayoutError or DegenerateError for what no metric can judge."""
     if heatmap.ndim != 2:
         raise LayoutError(f"{what} is {list(heatmap.shape)}", hint="one map [h, w] at a time")
-    if not heatmap.sum().isfinite():  # one pass; NaN and infinity survive in a sum
+    total = heatmap.sum()  # NaN and infinity survive in it
+    if not math.isfinite(total.item()):
         raise DegenerateError(f"{what} has NaN or infinite values", hint="a map of finite numbers")
+    return total
 
 
-def check_pair(heatmap: Tensor, truth: Tensor) -> None:
+def check_pair(heatmap: Tensor, truth: Tensor) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """As `check_map`, for two maps of one size."""
-    check_map(heatmap)
-    check_map(truth, "the map of people")
+    totals = check_map(heatmap), check_map(truth, "the map of people")
     if heatmap.shape != truth.shape:
         raise LayoutError(
             f"a map of {list(heatmap.shape)} against people's of {list(truth.shape)}",
             hint="resize one of them, and say so",
         )
+    return totals
+
+
+class Moments(NamedTuple):
+    """A map, its mean and its population variance; 0 for a constant map, also where rounding makes it another."""
+
+    values: Float[Tensor, " n"]
+    mean: Float[Tensor, ""]
+    variance: Float[Tensor, ""]
+
+
+def moments(heatmap: Truth, total: Float[Tensor, ""]) -> Moments:
+    """Moments about 0, of which none makes a copy; a map far from 0 beside its spread is moved to its mean first."""
+    values = heatmap.flatten()
+    n = values.numel()
+    mean = total / n
+    variance = values.dot(values) / n - mean**2
+    if variance < CLEAR * mean**2:
+        values, level = values - mean, mean
+        mean = values.mean()
+        variance = values.dot(values) / n - mean**2
+        if variance <= (8 * torch.finfo(values.dtype).eps * level) ** 2:
+            variance = 0 * variance
+    return Moments(values, mean, variance)
+
+
+def pieces(*maps: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Parts of several maps that stay in a core's cache, where what is made of them in several steps costs least."""
+    return zip(*(t.flatten().split(PIECE) for t in maps), strict=True)
+
+
+def logs(values: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """Natural logarithms, by NumPy where it can: it takes a third of the time on CPUs."""
+    try:
+        return torch.from_numpy(np.log(values.numpy()))
+    except (RuntimeError, TypeError):  # a gradient is asked for, a transform is under way, or it lies elsewhere
+        return values.log()
 
 
 def shares(heatmap: Tensor, what: str) -> Tensor:
     """A map shifted to start at 0 where it has negative values, then divided by its sum; a flat one stays flat."""
-    positive, total = weighed(heatmap, what)
+    positive, total = weighed(heatmap, what, heatmap.sum())
     return positive / total
 
 
-def weighed(heatmap: Tensor, what: str) -> tuple[Tensor, Tensor]:
-    """A map shifted to start at 0 where it has negative values, and its sum."""
+def weighed(heatmap: Tensor, what: str, total: Tensor) -> tuple[Tensor, Tensor]:
+    """A map of that sum shifted to start at 0 where it has negative values, and its sum then."""
     low = heatmap.min()
-    positive = heatmap - low if low < 0 else heatmap
-    total = positive.sum()
+    positive = heatmap
+    if low < 0:
+        positive = heatmap - low
+        total = positive.sum()
     if not total > 0:
         raise DegenerateError(f"{what} sums to 0", hint="a map with something in it")
     return positive, total
@@ -87,8 +136,6 @@ def _padded(values: Tensor, left: int, right: int, value: float) -> Tensor:
 
 def stepped(hits: Float[Tensor, "s n"], alarms: Float[Tensor, "s m"], step: float) -> Float[Tensor, ""]:
     """Mean over splits s of the area at thresholds 0, step, 2 step, ... 1 of values in 0..1, as Borji's code has it."""
-    import torch
-
     if not 0 < step < 1:
         raise LayoutError(f"step={step}", hint="between 0 and 1, as 0.1")
     thresholds = torch.arange(int(1 / step), -1, -1, dtype=torch.float64).to(hits.device) * step
@@ -105,33 +152,27 @@ def ranks(hits: Float[Tensor, " n"], others: Float[Tensor, " m"]) -> Float[Tenso
     edges, many = hits.detach().unique(return_counts=True)
     others = others.detach()
     clear, near = _steps(edges, others)
-    below, equal = _placed(edges, near)
-    below = (clear + below).double() + equal.double() / 2
+    below = clear.double() + _placed(edges, near)
     return ((below * many).sum() / (len(others) * len(hits))).to(hits.dtype)
 
 
 def _steps(edges: Float[Tensor, " e"], others: Float[Tensor, " m"]) -> tuple[Int[Tensor, " e"], Float[Tensor, " k"]]:
     """How many of the many lie in a lower step than each edge and in no edge's step, and all that lie in one."""
-    import torch
-
     low, high = others.aminmax()
     scale = STEPS / (high - low)
-    if len(others) < 16 * STEPS or not scale.isfinite():
+    if 8 * len(others) < STEPS or not scale.isfinite():
         return torch.zeros_like(edges, dtype=torch.long), others
     step = others.sub(low).mul_(scale).int()  # rises with the value, rounded as it may be
     own = ((edges - low) * scale).clamp(0, STEPS).long()
     shared = torch.zeros(STEPS + 1, dtype=torch.bool, device=others.device)
     shared[own] = True
     number = torch.bincount(step, minlength=STEPS + 1).masked_fill(shared, 0)
-    return (number.cumsum(0) - number)[own], others[shared[step]]
+    near = shared.index_select(0, step).cpu().numpy().nonzero()[0]  # NumPy's is four times as fast as a mask in torch
+    return (number.cumsum(0) - number)[own], others[torch.from_numpy(near).to(others.device)]
 
 
-def _placed(edges: Float[Tensor, " e"], others: Float[Tensor, " k"]) -> tuple[Int[Tensor, " e"], Int[Tensor, " e"]]:
-    """How many are lower than each edge, and how many equal."""
-    import torch
-
-    at = torch.bucketize(others, edges)  # edges[at - 1] < other <= edges[at]
-    upto = torch.bincount(at, minlength=len(edges) + 1)[:-1]
-    level = at[edges[at.clamp_max(len(edges) - 1)] == others]
-    equal = torch.bincount(level, minlength=len(edges))[: len(edges)]
-    return upto.cumsum(0) - equal, equal
+def _placed(edges: Float[Tensor, " e"], others: Float[Tensor, " k"]) -> Float[Tensor, " e"]:
+    """How many are lower than each edge, and half of how many are equal: the mean of those < and those <= it."""
+    at = [torch.bucketize(others, edges, right=equal) for equal in (True, False)]
+    both = sum(torch.bincount(one, minlength=len(edges) + 1) for one in at)
+    return torch.as_tensor(both)[:-1].cumsum(0).double() / 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from regard.gaze.metrics._shared import Heatmap, Higher, Truth, check_pair
+from regard.gaze.metrics._shared import Heatmap, Higher, Truth, check_pair, moments
 from regard.registry import method
 
 
@@ -26,9 +26,10 @@ def cc(heatmap: Heatmap, truth: Truth) -> Higher:
     >>> cc(torch.tensor([[0.0, 1.0], [2.0, 3.0]]), torch.tensor([[3.0, 2.0], [1.0, 0.0]]))
     tensor(-1.)
     """
-    check_pair(heatmap, truth)
-    flat = [bool(low == high) for low, high in (t.aminmax() for t in (heatmap, truth))]
+    totals = check_pair(heatmap, truth)
+    one, other = (moments(t, total) for t, total in zip((heatmap, truth), totals, strict=True))
+    flat = [not m.variance > 0 for m in (one, other)]
     if any(flat):
         return (heatmap * 0 + truth * 0).sum() + float(all(flat))
-    a, b = ((t - t.mean()).flatten() for t in (heatmap, truth))
-    return a.dot(b) / (a.dot(a) * b.dot(b)).sqrt()
+    shared = one.values.dot(other.values) / heatmap.numel() - one.mean * other.mean
+    return shared / (one.variance * other.variance).sqrt()

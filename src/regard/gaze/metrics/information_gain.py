@@ -29,11 +29,11 @@ def information_gain(heatmap: Heatmap, points: Points, baseline: Truth) -> Highe
     >>> information_gain(torch.tensor([[0.0, 0.0], [0.0, 1.0]]), torch.tensor([[1.0, 1.0]]), flat)
     tensor(2.)
     """
-    check_pair(heatmap, baseline)
-    for name, t in (("the map", heatmap), ("the baseline", baseline)):
-        if t.min() < 0 or abs(float(t.double().sum()) - 1) > 1e-3:
+    totals = check_pair(heatmap, baseline)
+    for name, t, total in zip(("the map", "the baseline"), (heatmap, baseline), totals, strict=True):
+        if t.min() < 0 or abs(float(total) - 1) > 1e-3:
             raise DegenerateError(
-                f"{name} is no density: values from {float(t.min()):.3g}, sum {float(t.sum()):.4g}",
+                f"{name} is no density: values from {float(t.min()):.3g}, sum {float(total):.4g}",
                 hint="a map of probabilities that sum to 1; saliency has no information gain",
             )
     at = pixels(points, heatmap)

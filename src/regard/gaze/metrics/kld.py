@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from regard.gaze.metrics._shared import Heatmap, Lower, Truth, check_pair, shares
+import torch
+
+from regard.gaze.metrics._shared import Heatmap, Lower, Truth, check_pair, logs, pieces, weighed
 from regard.registry import method
 
 
@@ -27,7 +29,9 @@ def kld(heatmap: Heatmap, truth: Truth, *, eps: float = 2.2204e-16) -> Lower:
     >>> kld(torch.tensor([[1.0, 1.0]]), torch.tensor([[1.0, 0.0]]))
     tensor(0.6931)
     """
-    check_pair(heatmap, truth)
-    s, g = shares(heatmap, "the map"), shares(truth, "the map of people")
-    ratio = (g / s.add_(eps)).add_(eps).log_()  # in place: fresh memory costs more than the sums
-    return g.flatten().dot(ratio.flatten())
+    totals = check_pair(heatmap, truth)
+    s, own = weighed(heatmap, "the map", totals[0])
+    g, people = weighed(truth, "the map of people", totals[1])
+    scale, least = own / people, eps * own  # G / (S + eps) = scale g / (s + least)
+    found = [b.dot(logs(b / (a + least) + eps / scale)) for a, b in pieces(s, g)]
+    return torch.stack(found).sum() / people + scale.log()

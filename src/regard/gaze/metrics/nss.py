@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import torch
-
-from regard.gaze.metrics._shared import Heatmap, Higher, Points, check_map, pixels
+from regard.gaze.metrics._shared import Heatmap, Higher, Points, check_map, moments, pixels
 from regard.registry import method
 
 
@@ -28,12 +26,9 @@ def nss(heatmap: Heatmap, points: Points, *, sample: bool = False, merge: bool =
     >>> nss(torch.tensor([[0.0, 0.0], [0.0, 4.0]]), torch.tensor([[1.0, 1.0]]))
     tensor(1.7321)
     """
-    check_map(heatmap)
+    values, mean, variance = moments(heatmap, check_map(heatmap))
     at = pixels(points, heatmap, merge=merge)
-    flat, count = heatmap.flatten(), heatmap.numel() - int(sample)
-    mean = flat.mean()
-    off = flat - mean
-    spread = off.dot(off).div(max(count, 1)).sqrt()
-    if spread <= 8 * torch.finfo(flat.dtype).eps * mean.abs():  # constant, but for rounding
+    if not variance > 0:
         return (heatmap * 0).sum()
-    return (flat[at].mean() - mean) / spread
+    n = len(values)
+    return (values[at].mean() - mean) / (variance * (n / (n - sample))).sqrt()

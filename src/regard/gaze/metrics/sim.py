@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from regard.gaze.metrics._shared import Heatmap, Higher, Truth, check_pair, stretched, weighed
+from regard.gaze.metrics._shared import Heatmap, Higher, Truth, check_pair, pieces, stretched, weighed
 from regard.registry import method
 
 
@@ -29,7 +29,11 @@ def sim(heatmap: Heatmap, truth: Truth, *, stretch: bool = False) -> Higher:
     >>> sim(torch.tensor([[1.0, 1.0]]), torch.tensor([[1.0, 0.0]]))
     tensor(0.5000)
     """
-    check_pair(heatmap, truth)
-    pair = [stretched(t) if stretch and t.max() > t.min() else t for t in (heatmap, truth)]
-    (s, own), (g, people) = (weighed(t, what) for t, what in zip(pair, ("the map", "the map of people"), strict=True))
-    return torch.minimum(s * (people / own), g).sum() / people
+    totals = check_pair(heatmap, truth)
+    if stretch:
+        heatmap, truth = (stretched(t) if t.max() > t.min() else t for t in (heatmap, truth))
+        totals = heatmap.sum(), truth.sum()
+    s, own = weighed(heatmap, "the map", totals[0])
+    g, people = weighed(truth, "the map of people", totals[1])
+    scale = people / own
+    return torch.stack([torch.minimum(a * scale, b).sum() for a, b in pieces(s, g)]).sum() / people

@@ -12,7 +12,7 @@ from regard.subjects.values import MapValues
 @method(
     "gaze.predictors",
     paper="frequency-tuned",
-    claim="equals the distance of blurred Lab from the mean Lab; AUC .61 on 300 photos of OSIE: colour says little",
+    claim="equals the distance of blurred Lab from the mean Lab; AUC .61 on 300 OSIE photos: colour alone says little",
     source="Achanta et al. 2009, equation 4",
     needs={"x"},
     differs="none at its own size; a larger picture is shrunk to width",

@@ -29,6 +29,11 @@ class Stimulus:
     box: tuple[int, int, int, int] | None = None  # of the target's cell: left, top, right, bottom in pixels
     told: str = ""
 
+    def __repr__(self) -> str:
+        height, width = self.target.shape
+        place = f"target in {self.box}" if self.box else f"target of {int(self.target.sum())} pixels"
+        return f"Stimulus({self.told or 'array'}, {height} x {width}, {place if self.target.any() else 'no target'})"
+
 
 class Item(NamedTuple):
     """One thing to draw: a shape in units of which the cell has 2, its colour, or a shading over (x, y) instead."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Literal
 
 import torch
 from torch import Tensor
 
+from regard.errors import MethodError
 from regard.gaze.stimuli._canvas import Item, Shape, Stimulus, array, bar, both, disc, ring
+from regard.registry import method
 
-Pair = Literal["curve", "shading", "cross", "letters", "tilt", "tilt among mixed", "Q"]
 DARK = (0.05, 0.05, 0.05)
 
 
@@ -50,8 +50,17 @@ PAIRS: dict[str, tuple[list[Item], list[Item]]] = {  # easy target, hard target;
 }
 
 
+@method(
+    "gaze.stimuli",
+    paper="search-asymmetry",
+    claim="one item of the other kind, in its box; swapped both change places",
+    source="Treisman and Gormley 1988; Wolfe 2001; Gupta et al. 2021",
+    needs={"pair"},
+    differs="drawn anew; Q among O is added",
+    unit="colour",
+)
 def asymmetry(
-    pair: Pair = "curve", *, swap: bool = False, size: int = 25, cells: int = 5, side: int = 48, jitter: float = 0.1,
+    pair: str = "curve", *, swap: bool = False, size: int = 25, cells: int = 5, side: int = 48, jitter: float = 0.1,
     seed: int = 0,
 ) -> Stimulus:  # fmt: skip
     """One of the classical pairs, the target that people find sooner among the other kind; `swap` exchanges the two.
@@ -61,12 +70,15 @@ def asymmetry(
     tilted, or (swap) the upright line among lines of -40, -20, 20 and 40 degrees but for the target's own · Q among O.
 
     Which of a pair people find sooner is recalled for shading and letters, and stated by the sources for the others.
+    Raises MethodError for another pair.
 
     Sources: Treisman and Gormley 1988; Wolfe 2001; Gupta et al. 2021 (these pairs but for Q).
 
     >>> asymmetry("Q", swap=True, size=9).told
     'O among Q, 9 items'
     """
+    if pair not in PAIRS:
+        raise MethodError.unknown("pair", pair, PAIRS, see=f"one of {', '.join(PAIRS)}")
     easy, hard = PAIRS[pair]
     target, others = (hard, easy) if swap else (easy, hard)
     if pair == "tilt among mixed":

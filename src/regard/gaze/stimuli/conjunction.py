@@ -5,8 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 from regard.gaze.stimuli._canvas import RED, Item, Stimulus, array, bar
+from regard.registry import method
 
 
+@method(
+    "gaze.stimuli",
+    paper="feature-integration",
+    claim="the target shares each feature with half of the others",
+    source="Treisman and Gelade 1980",
+    needs=(),
+    differs="red and green bars",
+    unit="colour",
+)
 def conjunction(*, size: int = 49, cells: int = 7, side: int = 40, jitter: float = 0.075, seed: int = 0) -> Stimulus:
     """A red upright bar among red level ones and green upright ones, as many of either.
 

@@ -7,8 +7,20 @@ from jaxtyping import Float
 from torch import Tensor
 
 from regard.errors import LayoutError
+from regard.registry import method
+
+Trial = tuple[Float[Tensor, "3 c H W"], int]
 
 
+@method(
+    "gaze.stimuli",
+    paper="disrt-gestalt",
+    claim="all three copies hold the same tiles, pixel by pixel",
+    source="written from the idea of the benchmark",
+    needs={"x"},
+    differs="copies keep tiles in the place of texture statistics",
+    unit="as x",
+)
 def gestalt(
     x: Float[Tensor, "c H W"],
     *,
@@ -17,7 +29,7 @@ def gestalt(
     displaced: float = 1.0,
     local: float = 0.25,
     seed: int = 0,
-) -> tuple[Float[Tensor, "3 c H W"], int]:
+) -> Trial:
     """Three copies of a picture, all with a few tiles exchanged within blocks, one with its blocks exchanged too.
 
     The picture is cut in blocks x blocks, each of these in tiles x tiles. In every copy, by a draw of its own, a share

@@ -8,8 +8,18 @@ import torch
 
 from regard.errors import LayoutError
 from regard.gaze.stimuli._canvas import BACKGROUND, Item, Stimulus, disc, draw, wedge, without
+from regard.registry import method
 
 
+@method(
+    "gaze.stimuli",
+    paper="kanizsa",
+    claim="broken figures have the same discs, turned",
+    source="the figure's geometry",
+    needs=(),
+    differs="none",
+    unit="colour",
+)
 def kanizsa(
     *,
     corners: int = 4,

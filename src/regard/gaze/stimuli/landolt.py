@@ -5,8 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 from regard.gaze.stimuli._canvas import Item, Stimulus, array, ring, wedge, without
+from regard.registry import method
 
 
+@method(
+    "gaze.stimuli",
+    paper="landolt",
+    claim="the opening lies where it was asked for",
+    source="the ring's geometry",
+    needs=(),
+    differs="thinner lines than the standard ring of five parts",
+    unit="colour",
+)
 def landolt(
     *, opening: float = 90.0, others: float = 0.0, gap: float = 40.0, size: int = 16, cells: int = 4, side: int = 48,
     seed: int = 0,

@@ -8,11 +8,23 @@ import torch
 
 from regard.errors import LayoutError
 from regard.gaze.stimuli._canvas import BACKGROUND, Item, Stimulus, disc, draw
+from regard.registry import method
+
+Clip = list[Stimulus]
 
 
+@method(
+    "gaze.stimuli",
+    paper="feature-integration",
+    claim="every frame alone looks alike; one item moves otherwise",
+    source="motion as one of the features of Treisman and Gelade 1980",
+    needs=(),
+    differs="discs that turn back at their cell's edge",
+    unit="colour",
+)
 def moving(
     *, frames: int = 8, cells: int = 5, side: int = 32, speed: float = 2.0, among: float = 0.0, seed: int = 0
-) -> list[Stimulus]:
+) -> Clip:
     """Discs in cells, one of which moves `speed` pixels a frame and the others `among`, all in directions of their own.
 
     An item that would leave its cell turns back. The masks are those of each frame.

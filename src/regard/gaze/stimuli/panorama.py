@@ -5,21 +5,41 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from regard.errors import LayoutError
+from regard.registry import method
 
 
 @dataclass(frozen=True, eq=False)
 class Panorama:
-    """A picture [3, H, 2 H] and where its things are: (yaw, pitch) in degrees, the target first; radius in degrees."""
+    """A picture [3, H, 2 H] and where its things are: (yaw, pitch) in degrees, the target first; radius in degrees.
+
+    target, distractors: where they are in the picture, [H, 2 H] each.
+    """
 
     picture: Float[Tensor, "3 H W"]
     things: Float[Tensor, "n 2"]
     radius: float
+    target: Bool[Tensor, "H W"]
+    distractors: Bool[Tensor, "H W"]
+
+    def __repr__(self) -> str:
+        height, width = self.target.shape
+        yaw, pitch = self.things[0].tolist()
+        return f"Panorama({len(self.things)} things, {height} x {width}, target at yaw {yaw:.0f}, pitch {pitch:.0f})"
 
 
+@method(
+    "gaze.stimuli",
+    paper="humanoid-search",
+    claim="things have their radius on the sphere and do not overlap",
+    source="written for the test of searches in 360 degrees",
+    needs=(),
+    differs="drawn rooms in the place of photos",
+    unit="colour",
+)
 def panorama(
     *, height: int = 128, things: int = 6, radius: float = 8.0, highest: float = 45.0, seed: int = 0
 ) -> Panorama:
@@ -29,8 +49,8 @@ def panorama(
     so near the poles they are stretched here; none overlap, none is beyond `highest` degrees of pitch.
 
     >>> made = panorama(seed=1)
-    >>> made.picture.shape, made.things.shape
-    (torch.Size([3, 128, 256]), torch.Size([6, 2]))
+    >>> made.picture.shape, made.things.shape, bool((made.target & made.distractors).any())
+    (torch.Size([3, 128, 256]), torch.Size([6, 2]), False)
     """
     if things < 1 or not 0 < radius < 45 or not 0 <= highest < 90 or height < 8:
         raise LayoutError(
@@ -53,11 +73,13 @@ def panorama(
             break
     else:
         raise LayoutError(f"{things} things of {radius} degrees find no room", hint="fewer, or smaller ones")
+    masks = torch.zeros(2, *picture.shape[1:], dtype=torch.bool)
     for i, place in enumerate(chosen):
         colour = torch.tensor(((0.85, 0.15, 0.15), (0.15, 0.6, 0.2), (0.2, 0.3, 0.8))[0 if i == 0 else 1 + i % 2])
         here = (pixels @ _ray(place)) >= torch.tensor(radius).deg2rad().cos()
         picture[:, here] = colour[:, None]
-    return Panorama(picture, torch.stack(chosen), radius)
+        masks[min(i, 1)] |= here
+    return Panorama(picture, torch.stack(chosen), radius, masks[0], masks[1])
 
 
 def _ray(direction: Float[Tensor, "*s 2"]) -> Float[Tensor, "*s 3"]:
