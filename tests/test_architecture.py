@@ -39,6 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "claims": {"errors", "registry", "claims"},
     "patterns": CORE | {"patterns", "viz"},  # pattern.plot() reaches viz inside the function
     "softmax": CORE | {"patterns", "softmax"},
+    "backbones": {"errors", "backbones"},
     "vlm": GIVEN | {"mechanisms", "vlm"},  # a decoder runs the model by itself
     "bench": CORE | {"patterns", "softmax", "bench", "viz"},  # bench.plot() reaches viz inside the function
     "runs": GIVEN | {"looking", "mechanisms", "models", "runs"},
