@@ -105,6 +105,9 @@ def test_watch_refuses_a_site_that_is_not_there(tiny_vit: nn.Module, x: Tensor) 
     with torch.no_grad(), refused(SiteError, "no site matches 'block.*'; the model has 12", "blocks."):  # noqa: SIM117
         with rg.watch(tiny_vit, "block.*"):
             tiny_vit(x)
+    with torch.no_grad(), rg.watch(tiny_vit, "blocks.3.attn", keep="sink-mass") as record:
+        tiny_vit(x)
+    assert record.table("sink_mass").title == "sink_mass"  # one spelling, whichever was typed
     with refused(MethodError, "no probe named 'entropie'", "a field .* or a probe: 'entropy'"):
         rg.watch(tiny_vit, keep="entropie")
 
@@ -312,6 +315,9 @@ def test_methods_lists_the_catalogue() -> None:
 
 def test_card_by_short_and_full_name() -> None:
     assert rg.card("rollout") == rg.card("explainers.rollout") == registry.cards("explainers")["rollout"].to_dict()
+    assert (
+        rg.card("integrated-gradients") == rg.card("explainers.integrated-gradients") == rg.card("integrated_gradients")
+    )
     with refused(MethodError, "no method named 'rolout'", "'rollout'.*regard list"):
         rg.card("rolout")
 
