@@ -8,6 +8,7 @@ import torch
 import regard as rg
 from regard.errors import CallError, LayoutError
 from regard.explainers._clusters import k_means
+from regard.subjects import drop
 from regard.testing.planted import PlantedViT, planted_pictures
 
 from .models import explained, values
@@ -48,11 +49,24 @@ def test_a_real_vit_can_drop_tokens_and_one_that_pools_them_cannot() -> None:
     vit = rg.model("random:vit_tiny_patch16_224")
     x = rg.image("sample:coffee", like=vit)
     made = explained(vit, x, "tis", 7, masks=2)
-    assert made.forwards == 1 + 1 + 1 + 1 + 3 + 2, "record, target, grid, layers, what is read out, masks"
+    assert made.forwards == 1 + 1 + 1 + 1 + 2 + 2, "record, target, grid, layers, shortened as masked, masks"
     pooled: Any = rg.model("random:vit_tiny_patch16_224")
     pooled.global_pool = "avg"
     with pytest.raises(CallError, match="also reads patch tokens"):
         explained(pooled, x, "tis", 7, masks=2)
+
+
+def test_shortened_pictures_score_as_masked_keys_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    vit = rg.model("random:vit_tiny_patch16_224")
+    x = rg.image("sample:coffee", like=vit)
+    short = explained(vit, x, "tis", 7, masks=3, keep=0.2)
+    longest: list[int] = []
+    monkeypatch.setattr(drop, "PLACES", ())
+    hook = vit.blocks[0].register_forward_pre_hook(lambda _, given: longest.append(given[0].shape[1]))
+    masked = explained(vit, x, "tis", 7, masks=3, keep=0.2)
+    hook.remove()
+    assert set(longest) == {197}, "no picture was shortened"
+    torch.testing.assert_close(values(short), values(masked), rtol=1e-4, atol=1e-5)
 
 
 def test_refusals() -> None:

@@ -73,7 +73,7 @@ def test_a_background_that_lies_does_not_mislead_it() -> None:
     """Shape and ground agree in 99.5 % of 1000 scenes; in half of 600 others they do not. Three seeds each.
 
     Accuracy in the worst group: 0, 0 and 0 for a ViT that sees all; .59, .95 and .40 for two stages. (Trained longer, a
-    ViT that sees all finds the shape in some seeds. A ground that always agrees misleads both: the first stage sees it.)
+    ViT that sees all finds the shape in some seeds. A ground that always agrees misleads both: stage 1 sees it.)
     """
     found: dict[str, list[float]] = {"plain": [], "two": []}
     for seed in range(3):
@@ -91,7 +91,7 @@ def test_a_background_that_lies_does_not_mislead_it() -> None:
 
 @works("ifam")
 def test_what_is_masked_changes_no_bit_of_a_trained_model() -> None:
-    """After a few steps of training, by its own masks: every pixel that is not kept drawn anew, logits bit-identical."""
+    """After a few steps of training, by its own masks: pixels that are not kept drawn anew, logits bit-identical."""
     draws = torch.Generator().manual_seed(0)
     x, shape, _ = scenes(64, draws, 0.9)
     with seeded(0):

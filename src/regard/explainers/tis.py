@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
+
 import torch
 from torch import Tensor
 
 from regard.core.record import Record
-from regard.errors import LayoutError
+from regard.errors import CallError, LayoutError
 from regard.explainers._clusters import k_means
+from regard.layout import Grid
+from regard.progress import track
 from regard.registry import method
+from regard.subjects.bank import BATCH
+from regard.subjects.cells import Cells
+from regard.subjects.drop import TokenDrop
 from regard.subjects.rows import readings_on_one_grid
 from regard.subjects.scorer import Scorer
 from regard.subjects.tap import Place, block_of
@@ -21,7 +29,8 @@ from regard.subjects.values import MapValues
     claim="explicit forwards without the dropped tokens",
     source="section 3: masks from clustered activations, token sampling, saliency as normalised weighted sum",
     needs={"attention", "score"},
-    differs="logits, not probabilities, weigh the masks; tokens are dropped by masking their keys, which is equal",
+    differs="logits, not probabilities, weigh the masks; tokens are dropped, or where a model does not "
+    "allow it their keys are masked, which is equal",
     unit="logit",
 )
 def tis(
@@ -45,7 +54,7 @@ def tis(
     (2, 5)
     """
     readings, _ = readings_on_one_grid(record)
-    grid = score.check_droppable()
+    grid, sampled = _sampler(score)
     count = round(keep * grid.patches)
     if not 1 <= count < grid.patches or masks < 1:
         raise LayoutError(f"{masks} masks of {count} of {grid.patches} patches", hint="masks=1024, keep=0.5")
@@ -55,11 +64,29 @@ def tis(
     chosen = [_masks(one, masks, count, torch.Generator().manual_seed(seed)) for one in channels]
     most = max(len(one) for one in chosen)
     kept = torch.stack([torch.cat([one, one[:1].expand(most - len(one), -1)]) for one in chosen], 1)
-    prefix = torch.ones(*kept.shape[:2], grid.prefix, dtype=torch.bool, device=kept.device)
-    scores = score.keeping(torch.cat([prefix, kept], 2).flatten(0, 1)).unflatten(0, kept.shape[:2])
+    parts = track(kept.split(max(1, BATCH // len(score.on.x))), "token masks")
+    scores = torch.cat([sampled(part) for part in parts]).unflatten(0, kept.shape[:2])
     share = kept.to(scores)
     heat = (scores[..., None] * share).sum(0) / share.sum(0).clamp_min(1)
     return MapValues(heat.unflatten(1, (grid.h, grid.w)), grid, site=f"{places[0]} .. {places[-1]}")
+
+
+def _sampler(score: Scorer) -> tuple[Grid, Callable[[Tensor], Tensor]]:
+    """The grid of the tokens, and scores of pictures on some of them, by masks `[m, B, patches]`: shortened where the
+    model allows it, which costs less, else with the keys of the others masked, which is equal.
+    """
+    grid = score.grid
+    if grid is not None:
+        labels = torch.arange(grid.patches, device=score.on.x.device).view(1, grid.h, grid.w)
+        with suppress(CallError):  # which then tells why no token can be left out in any way
+            return grid, TokenDrop(score, Cells(labels, grid.patches, grid))
+    grid = score.check_droppable()
+
+    def masked(kept: Tensor) -> Tensor:
+        prefix = torch.ones(*kept.shape[:2], grid.prefix, dtype=torch.bool, device=kept.device)
+        return score.keeping(torch.cat([prefix, kept], 2).flatten(0, 1))
+
+    return grid, masked
 
 
 def _masks(channels: Tensor, masks: int, count: int, generator: torch.Generator) -> Tensor:

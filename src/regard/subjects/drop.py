@@ -20,6 +20,7 @@ from regard.subjects.cells import Cells
 from regard.subjects.scorer import Scorer
 
 TOLERANCE = 1e-3  # of the score's own size: what float32 leaves of an exact identity
+PLACES = ("patch_drop", "embeddings")  # timm, transformers
 HINT = "a baseline of pixels: baseline='blur'"
 
 
@@ -94,7 +95,7 @@ def _place(model: nn.Module, grid: Grid) -> nn.Module:
     """Where tokens have their positions and no block has run: timm's `patch_drop`, transformers' `embeddings`."""
     names = addresses(model)
     for module in model.modules():
-        if names[id(module)].rsplit(".", 1)[-1] in ("patch_drop", "embeddings"):
+        if names[id(module)].rsplit(".", 1)[-1] in PLACES:
             return module
     raise CallError(
         f"no place is known in {type(model).__name__} at which its {grid.tokens} tokens could be left out", hint=HINT

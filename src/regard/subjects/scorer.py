@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import islice
 from typing import Any
 
@@ -134,7 +134,7 @@ class Scorer:
 
     # Inside of the model.
 
-    @property
+    @cached_property
     def grid(self) -> Grid | None:
         """How the model's tokens lie on the picture, if it attends to any that do."""
         return next((r.grid for r in reversed(self.watch(()).readings) if r.grid is not None), None)
