@@ -43,8 +43,8 @@ class TwoStage(nn.Module):
 
     Our shares, mask: part maps and foreground mask of the paper. Differs: small ViTs trained from nothing in the place
     of DINOv2, the first of one layer and without places, so that what is background along the border is so anywhere;
-    patches are masked at test time and not dropped, which gives the same; no Gumbel noise, by which the second stage saw
-    patches of the background in training and leant on them; no equivariance loss; some part has to be in every picture.
+    patches are masked at test time and not dropped, which gives the same; no Gumbel noise, by which the second stage
+    saw patches of the background in training and leant on them; no equivariance loss; some part is in every picture.
     Weights come from torch's global random state, as everywhere in torch.nn.
     Source: Aniraj et al. 2025, "Inherently Faithful Attention Maps for Vision Transformers", section 3.
 
