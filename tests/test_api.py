@@ -498,9 +498,13 @@ ROOMS = (
     "softmax",
     "models",
     "gaze",
+    "gaze.architectures",
     "gaze.comparisons",
+    "gaze.events",
+    "gaze.foveation",
     "gaze.metrics",
     "gaze.predictors",
+    "gaze.stimuli",
 )
 FILES = (
     "api",
