@@ -28,9 +28,17 @@ ROOMS = (
     "softmax",
     "models",
     "gaze",
+    "gaze.architectures",
     "gaze.comparisons",
+    "gaze.events",
+    "gaze.foveation",
     "gaze.metrics",
     "gaze.predictors",
+    "gaze.stimuli",
+    "backbones",
+    "claims",
+    "concepts",
+    "vlm.decoders",
 )
 FILES = (
     "api",

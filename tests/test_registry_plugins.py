@@ -19,10 +19,13 @@ from regard.errors import CardError
 from regard.registry import FAMILIES, cards, collect
 
 
+BESIDE = {"gaze.events": {"agreement", "samples"}, "gaze.foveation": {"matched_blur"}}  # data, judges, controls
+
+
 def test_collect_binds_functions_over_modules() -> None:
     for family in FAMILIES:
         room = attrgetter(family)(rg)
-        beside = {"agreement", "samples"} if family == "gaze.events" else set()  # data and how it is judged: no methods
+        beside = BESIDE.get(family, set())
         assert room.__all__ == sorted({*cards(family), *beside})
         for name in cards(family):
             assert getattr(room, name) is cards(family)[name].function

@@ -39,7 +39,11 @@ def fitted(conditioned: bool) -> SUM:
 
 @works("sum-mamba")
 def test_the_conditioned_model_beats_its_unconditioned_twin() -> None:
-    """NSS on fresh pictures, equal training. The scan equals its recurrence and neutral modulation is the identity."""
+    """NSS on fresh pictures, equal training. The scan equals its recurrence and neutral modulation is the identity.
+
+    Over three seeds of weights, pictures and test 3.77, 3.86 and 4.10 with the token, 2.97, 2.84 and 3.00 without it,
+    .54, .22 and .35 with the wrong one; one seed is run, for time.
+    """
     with seeded(0):
         fresh = SUM(width=12, depths=(1, 1), states=2, kinds=2, token=16)
     x, kind, counts = viewers(100, torch.Generator().manual_seed(99))
