@@ -18,7 +18,6 @@ import regard as rg
 from regard.errors import CardError
 from regard.registry import FAMILIES, cards, collect
 
-
 BESIDE = {"gaze.events": {"agreement", "samples"}, "gaze.foveation": {"matched_blur"}}  # data, judges, controls
 
 
