@@ -36,3 +36,10 @@ def test_refusals() -> None:
         rg.Given(Pair(), "words", {"words": 1})
     with pytest.raises(LayoutError, match="3 inputs of 'pixels' beside 2 of 'words'"):
         rg.Given(Pair(), "pixels", {"words": torch.ones(2, 2)})(torch.ones(3, 1, 2, 2))
+
+
+def test_the_modes_of_the_models_parts_stay_as_they_are() -> None:
+    model = nn.Sequential(nn.Dropout(), nn.BatchNorm1d(2)).train()
+    model[1].eval()
+    assert rg.Given(model, "input", {}).training
+    assert [part.training for part in model.modules()] == [True, True, False]

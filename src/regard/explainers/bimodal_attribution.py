@@ -63,5 +63,5 @@ def _grid(score: Scorer, calls: list[Caught], row: torch.Tensor) -> Grid:
     count = row.shape[1]
     grid = score.grid
     if grid is None and score.on.x.ndim == 4:
-        grid = score.layers([auto_place(score.on.model, score.on.mechanisms, score.on.x)])[0].grid
+        grid = score.activations([auto_place(score.on.model, score.on.mechanisms, score.on.x)])[0].grid
     return grid if grid is not None and grid.tokens == count else Grid(1, count)

@@ -30,7 +30,7 @@ class Given(nn.Module):
         self.model, self.into, self.others = check_model(model), into, dict(others)
         if into in self.others:
             raise LayoutError(f"'{into}' is what is explained, and is given too", hint=f"others without '{into}'")
-        self.train(model.training)
+        self.training = model.training  # of this module alone: parts of the model may be in another mode
 
     def forward(self, x: Tensor) -> Any:
         """What the model returns for these inputs."""
