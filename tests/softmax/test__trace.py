@@ -86,3 +86,28 @@ def test_what_is_no_op_is_refused() -> None:
     for impl in ("flex", "triton", "natten"):
         with pytest.raises(CallError, match=f"torch.compile cannot look into {impl}"):
             computed(x, x, x, None, None, None, None, None, None, impl, as_op=True)
+
+
+@pytest.mark.slow
+def test_a_graph_serves_batches_of_any_size() -> None:
+    """The second size makes the one that serves all; sizes that are dynamic from the start; with gradients."""
+    process("""
+more = torch.randn(1, 2, 3, 8, generator=torch.Generator().manual_seed(2))
+keep = torch.arange(100) % 7 != 3
+class Any(Layer):
+    def forward(self, x):
+        if self.impl in ("dense", "auto"):
+            extra = more.expand(len(x), -1, -1, -1)
+            self.given = {"mask": keep.expand(len(x), -1), "extra_kv": (extra, extra), "sink": torch.zeros(2)}
+        return super().forward(x)
+for impl in ("tiled", "dense", "composite", "auto"):
+    for dynamic in (None, True):
+        torch._dynamo.reset()
+        torch._dynamo.utils.counters.clear()
+        layer = Any(impl, near)
+        compiled = torch.compile(layer, fullgraph=True, backend="aot_eager", dynamic=dynamic)
+        for b in (2, 3, 5, 4):
+            some = x[:1] * torch.linspace(1, 2, b)[:, None, None]
+            same(run(layer, some)[:2] + (None,), run(compiled, some)[:2] + (None,), 1e-5)
+        assert graphs() <= 2, (impl, dynamic, graphs())
+""")

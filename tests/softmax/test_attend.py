@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -259,3 +261,32 @@ def test_what_is_no_tensor_or_no_pattern_is_told() -> None:
         check_kinds(q, q, q, "neighborhood")
     with pytest.raises(LayoutError, match=r"v \[4, 2\]"):
         rg.attend(q, q, q[0, 0])
+
+
+@pytest.mark.parametrize("impl", [*IMPLS, "auto"])
+def test_no_pictures_are_no_tasks(impl: str) -> None:
+    assert attend(Q[:0], K[:0], V[:0], pattern=NEAR, impl=impl).out.shape == (0, 4, 48, 8)
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"sink": 0.0}, r"sink=0\.0"),
+        ({"scale": "a"}, "scale='a'"),
+        ({"scale": float("nan")}, "scale=nan"),
+        ({"q": Q[..., :0], "k": K[..., :0]}, r"q \[2, 4, 48, 0\] on cpu has heads of width 0"),
+        ({"q": Q.to("meta"), "k": K.to("meta"), "v": V.to("meta")}, r"q \[2, 4, 48, 8\] on meta has no data"),
+    ],
+)
+def test_other_kinds_are_refused(given: dict[str, Any], text: str) -> None:
+    with pytest.raises(LayoutError, match=text):  # where no annotations are checked, as with users
+        check_kinds(**({"q": Q, "k": K, "v": V, "pattern": NEAR} | given))
+
+
+@pytest.mark.parametrize("wrong", [torch.nan, torch.inf])
+def test_a_bias_is_told_to_be_the_cause(wrong: float) -> None:
+    bias = torch.zeros(48, 48, dtype=torch.float64)
+    bias[0, :2] = wrong
+    bias[1, 5:] = -torch.inf
+    with pytest.raises(DegenerateError, match="not finite: bias has 2"):
+        attend(Q, K, V, pattern=P.dense(48), bias=bias)

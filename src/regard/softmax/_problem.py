@@ -153,8 +153,8 @@ def _check_operands(q: Tensor, k: Tensor, v: Tensor, pattern: Pattern) -> None:
             raise LayoutError(f"{name} is {x.dtype} on {x.device}, q {q.dtype} on {q.device}", hint=f"{name}.to(q)")
     if not q.dtype.is_floating_point:
         raise LayoutError(f"q, k, v of {q.dtype}: softmax has no meaning for these", hint="float32, say")
-    batches, same = {x.shape[0] for x in (q, k, v)}, k.shape[:3] == v.shape[:3] and q.shape[3] == k.shape[3]
-    if len(batches) > 1 or not same or k.shape[1] == 0 or q.shape[1] % k.shape[1]:
+    same = q.shape[0] == k.shape[0] and k.shape[:3] == v.shape[:3] and q.shape[3] == k.shape[3]
+    if not same or k.shape[1] == 0 or q.shape[1] % k.shape[1]:
         raise LayoutError(
             told, hint="one batch; k and v of as many heads and tokens; q and k of one width; Hk divides H"
         )

@@ -23,3 +23,8 @@ def constant(x: Tensor) -> Tensor:
     """A tensor made outside, as a constant of the graph that is traced, if one is; else itself."""
     made: Tensor = torch.ops.aten.lift_fresh_copy(x) if torch._C._len_torch_dispatch_stack() else x
     return made
+
+
+def plain(size: int | torch.SymInt) -> int:
+    """A size as a number for plans, which may suit it more or less: a graph for any size is not tied to this one."""
+    return size if isinstance(size, int) else int(size.node.hint or 1)

@@ -17,8 +17,8 @@ from regard.patterns._pattern import Pattern
 from regard.patterns.dense import dense as every_pair
 from regard.softmax import _ops
 from regard.softmax._geometry import cost, geometries
-from regard.softmax._problem import Bias, Problem, problem
-from regard.softmax._tracing import outside, transformed
+from regard.softmax._problem import Bias, Problem, RelativeTable, problem
+from regard.softmax._tracing import outside, plain, transformed
 from regard.softmax.composite import composite
 from regard.softmax.dense import dense, everything
 from regard.softmax.flex import flex
@@ -67,7 +67,7 @@ def attend(
     sink: Tensor | None = None, impl: str = "auto",
 ) -> Attended:  # fmt: skip
     """See `regard.attend`."""
-    check_kinds(q, k, v, pattern)
+    check_kinds(q, k, v, pattern, sink=sink, scale=scale)
     given = q, k, v, pattern, bias, scale, mask, extra_kv, sink, impl
     if torch.compiler.is_compiling():
         from regard.softmax._trace import traced
@@ -79,11 +79,18 @@ def attend(
     return made
 
 
-def check_kinds(q: Any, k: Any, v: Any, pattern: Any) -> None:
-    """Raise LayoutError for operands that are no tensors of four axes, and for a pattern that is none."""
+def check_kinds(q: Any, k: Any, v: Any, pattern: Any, *, sink: Any = None, scale: Any = None) -> None:
+    """Raise LayoutError for what is of another kind: operands of other than four axes or without data, no pattern."""
     for name, x in (("q", q), ("k", k), ("v", v)):
         if not isinstance(x, Tensor) or x.ndim != 4:
             raise LayoutError(f"{name} {list(getattr(x, 'shape', [type(x).__name__]))}", hint="a tensor [B, H, N, D]")
+    if q.device.type == "meta" or q.shape[-1] == 0:
+        told = "has no data" if q.shape[-1] else "has heads of width 0"
+        raise LayoutError(f"q {list(q.shape)} on {q.device} {told}", hint="a tensor [B, H, N, D] on a device, D over 0")
+    if sink is not None and not isinstance(sink, Tensor):
+        raise LayoutError(f"sink={sink!r}", hint=f"a logit a head: torch.zeros({q.shape[1]})")
+    if scale is not None and not (isinstance(scale, (int, float)) and math.isfinite(scale)):
+        raise LayoutError(f"scale={scale!r}", hint="a number, or None for 1 / sqrt(D)")
     if pattern is not None and not isinstance(pattern, Pattern):
         raise LayoutError(f"pattern={pattern!r}", hint="one that is made: rg.patterns.neighborhood((h, w), 7)")
 
@@ -147,7 +154,7 @@ def cheapest(p: Problem) -> tuple[str, str]:
 
 def tiled_cost(p: Problem) -> float:
     """Cost of `tiled` for a head, in pairs."""
-    lead = int(p.q.shape[0] * p.q.shape[1])
+    lead = plain(p.q.shape[0]) * plain(p.q.shape[1])
     total = 0.0
     with outside():
         for box in p.pattern.boxes or ():
@@ -160,10 +167,13 @@ def _blame(
     q: Tensor, k: Tensor, v: Tensor, extra: tuple[Tensor, Tensor] | None, sink: Tensor | None, bias: Bias | None
 ) -> None:
     """Say which operand the NaN came from."""
-    named = {"q": q, "k": k, "v": v, "sink": sink, "bias": bias if isinstance(bias, Tensor) else None}
+    named = {"q": q, "k": k, "v": v, "sink": sink}
     named |= {"extra_kv[0]": extra[0], "extra_kv[1]": extra[1]} if extra is not None else {}
     counts = {name: int((~x.isfinite()).sum()) for name, x in named.items() if x is not None}
-    told = ", ".join(f"{name} has {n}" for name, n in counts.items() if n and (name != "bias"))
+    full = bias.values if isinstance(bias, RelativeTable) else bias
+    if isinstance(full, Tensor):
+        counts["bias"] = int((full.isnan() | full.isposinf()).sum())  # -inf keeps pairs apart
+    told = ", ".join(f"{name} has {n}" for name, n in counts.items() if n)
     raise DegenerateError(
         f"attention gives NaN; not finite: {told or 'none of q, k, v, so logits overflow'}",
         hint="find what makes them; a mask of keys (mask=) keeps keys out, not their NaN",

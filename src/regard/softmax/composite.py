@@ -17,7 +17,7 @@ from regard.patterns._axis import Box
 from regard.softmax._assembly import assembled
 from regard.softmax._geometry import Cut, geometries, three
 from regard.softmax._problem import Problem
-from regard.softmax._tracing import constant, outside
+from regard.softmax._tracing import constant, outside, plain
 from regard.softmax.reference import weigh
 
 
@@ -75,7 +75,7 @@ def _owner(p: Problem, held: list[Tensor]) -> Tensor:
 def _tiles(p: Problem, box: Box) -> Iterator[_Tile]:
     """One for each tile row."""
     axes, device = three(box), p.q.device
-    for chosen, geometry in geometries(box, int(p.q.shape[0] * p.q.shape[1])):
+    for chosen, geometry in geometries(box, plain(p.q.shape[0]) * plain(p.q.shape[1])):
         for residue in itertools.product(*chosen):
             for row, span in enumerate(geometry.cuts[0].span):
                 if not span:

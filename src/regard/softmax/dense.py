@@ -8,6 +8,7 @@ from torch import Tensor
 
 from regard.softmax._pieces import Block, Piece, attend_pieces
 from regard.softmax._problem import Problem
+from regard.softmax._tracing import plain
 
 PAIRS = 1 << 22  # numbers of a mask that are held at a time
 
@@ -25,8 +26,9 @@ def pieces_of(problem: Problem) -> list[Piece]:
     p = problem
     if everything(p):
         return [Block(slice(None), slice(None), p.scale)]
-    heads = p.q.shape[0] * p.q.shape[1] if p.bias is not None or p.table is not None or p.pattern.lead else p.q.shape[0]
-    step = max(1, PAIRS // (heads * p.k.shape[2]))
+    batch, heads, count = map(plain, (p.q.shape[0], p.q.shape[1], p.k.shape[2]))
+    of_heads = p.bias is not None or p.table is not None or p.pattern.lead
+    step = max(1, PAIRS // max(1, batch * (heads if of_heads else 1) * count))
     return [
         Block(
             slice(at, min(at + step, p.q.shape[2])), slice(None), p.scale, functools.partial(_added, p, at, at + step)
