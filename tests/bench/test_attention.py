@@ -57,11 +57,11 @@ def test_every_way_has_a_row_and_the_plan_stands_beside() -> None:
 
 
 def test_the_row_of_auto_tells_what_it_took_and_why() -> None:
-    made = attention(["window(4)", "random(3)"], sizes=["16x16"], impls=["auto", "tiled"], rounds=1)
+    made = attention(["window(4)", "random(3)"], sizes=["32x32"], impls=["auto", "tiled"], rounds=1)
     took = dict(zip(zip(column(made, "pattern"), column(made, "impl"), strict=True), column(made, "took"), strict=True))
     tiled, listed = (pattern for pattern in dict.fromkeys(column(made, "pattern")))
-    q = torch.zeros(1, 3, 256, 32)
-    chosen = rg.attend(q, q, q, pattern=rg.patterns.window((16, 16), 4))
+    q = torch.zeros(1, 3, 1024, 32)
+    chosen = rg.attend(q, q, q, pattern=rg.patterns.window((32, 32), 4))
     assert took[tiled, "auto"] == chosen.impl == "tiled"
     assert (took[tiled, "tiled"], took[tiled, "dense"], took[listed, "auto"]) == ("tiled", None, "dense")
     assert f"{tiled}, auto, forward: took tiled, for {chosen.why}" in made.notes

@@ -34,7 +34,7 @@ def bells(places: Tensor) -> Tensor:
 @works("juntingnet")
 @pytest.mark.slow
 def test_held_out_arrays_are_met_better_than_by_the_centre_and_before_training() -> None:
-    """CC .98 (centre .11) and AUC 1.0 (.84) on 30 arrays that were not learnt; published size, the paper's loss and blur."""
+    """CC .98 (centre .11), AUC 1.0 (.84) on 30 arrays that were not learnt; published size, and its loss and blur."""
     x, places = arrays(100, 0)
     truth = bells(places)
     draws = torch.Generator().manual_seed(0)

@@ -35,7 +35,8 @@ IMPLS: Mapping[str, Callable[[Problem], tuple[Tensor, Tensor | None]]] = {
     "dense": dense, "flex": flex, "triton": triton, "natten": natten,
 }  # fmt: skip
 PLAIN = ("composite", "reference")  # made of torch's own ops
-DEARER = 1.25  # what a pair costs in a tile, over one in a long row with a mask: measured on a CPU
+# Measured on a CPU, in pairs of a long row with a mask: a pair in a tile, a call, and a query where boxes are joined.
+DEARER, PER_CALL, JOINED = 1.1, 150_000, 600
 
 
 @dataclass(frozen=True)
@@ -131,9 +132,9 @@ def cheapest(p: Problem) -> tuple[str, str]:
     """The rule of impl="auto", and its reason.
 
     Away from CPUs, where a bias needs a gradient, and inside torch.func: composite. Without intervals, or with a bias
-    of single pairs: dense. Otherwise what costs less: the pairs that tiles hold, with what queries, keys and ops cost
-    beside, times 1.25, or all pairs. Never native, flex, triton or natten: what needs a compiler or another library is
-    asked for by name.
+    of single pairs: dense. Otherwise what costs less: the pairs that tiles hold, with what queries, keys, ops, the call
+    and the joining of boxes cost beside, times 1.1, or all pairs. Never native, flex, triton or natten: what needs a
+    compiler or another library is asked for by name.
     """
     if p.q.device.type != "cpu":
         return "composite", f"the others are for CPUs, q is on {p.q.device}"
@@ -153,11 +154,12 @@ def cheapest(p: Problem) -> tuple[str, str]:
 
 
 def tiled_cost(p: Problem) -> float:
-    """Cost of `tiled` for a head, in pairs."""
+    """Cost of `tiled` for a head, in pairs: those in tiles, what a call costs beside, and the joining of boxes."""
     lead = plain(p.q.shape[0]) * plain(p.q.shape[1])
-    total = 0.0
+    boxes = p.pattern.boxes or ()
+    total = PER_CALL / max(1, lead) + JOINED * p.pattern.queries.tokens * max(0, len(boxes) - 1)
     with outside():
-        for box in p.pattern.boxes or ():
+        for box in boxes:
             for chosen, geometry in geometries(box, lead):
                 total += cost(geometry.cuts, lead) * math.prod(map(len, chosen))
     return total
