@@ -26,6 +26,7 @@ from regard.models.facts import facts_of, remember
 from regard.models.picture import read_picture
 from regard.models.prepare import prepare
 from regard.subjects.values import MapValues
+from regard.testing.planted import PlantedCNN, planted_pictures
 
 from .told import refused
 
@@ -370,3 +371,23 @@ def test_look_settings_and_source(tiny_vit: nn.Module, tmp_path: Path) -> None:
         rg.look(photo, model="nothing")
     with pytest.raises(DataError, match="no file"):
         rg.look(tmp_path / "none.png")
+
+
+@pytest.mark.parametrize("bad", [-1, "a", 1.5, True, None])
+def test_what_is_no_seed_is_refused_by_every_verb(bad: Any) -> None:
+    model, x = PlantedCNN(), planted_pictures([(2, 5)])
+    heat = rg.Map(np.arange(64.0).reshape(1, 8, 8), rg.Grid(8, 8), "mine")
+    for verb in (
+        lambda: rg.explain(model, x, method="gradcam", seed=bad),
+        lambda: rg.score(heat, model, x, seed=bad),
+        lambda: rg.bank(model, x, heat, seed=bad),
+        lambda: rg.masks(model, x, heat, seed=bad),
+        lambda: rg.compare(model, x, methods=["gradcam"], seed=bad),
+    ):
+        with refused(MethodError, f"a seed is no {bad!r}", "a whole number, 0 or more"):
+            verb()
+
+
+def test_options_that_are_no_mapping_are_refused() -> None:
+    with refused(MethodError, "options are a mapping, got list", 'options={"steps": 64}'):
+        rg.explain(PlantedCNN(), planted_pictures([(2, 5)]), method="integrated_gradients", options=["steps"])  # type: ignore[arg-type]

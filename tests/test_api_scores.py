@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 import regard as rg
 from regard.errors import (
+    DegenerateError,
     LayoutError,
     MethodError,
 )
@@ -170,6 +171,42 @@ def test_score_of_a_model_without_class_scores_is_refused() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return x
 
-    heat = rg.Map(np.zeros((1, 2, 2)), rg.Grid(2, 2), "m")
+    heat = rg.Map(np.arange(4.0).reshape(1, 2, 2), rg.Grid(2, 2), "m")
     with refused(LayoutError, r"the model returns \[1, 3, 8, 8\], not class scores", "wrap it"):
         rg.score(heat, Patches(), torch.zeros(1, 3, 8, 8))
+
+
+@pytest.mark.parametrize(
+    "metric", ["mu_fidelity", "infidelity", "sensitivity_n", "deletion", "insertion", "srg", "saco", "pointing_game"]
+)
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_map_with_nan_is_never_scored(metric: str, bad: float) -> None:
+    """Every comparison with NaN is false: no random map would be as good, and p the least there is."""
+    values = np.arange(64.0).reshape(1, 8, 8)
+    values[0, 2, 3] = bad
+    with refused(DegenerateError, "the map has NaN or infinite values: 1 of 64", "then score it"):
+        rg.score(rg.Map(values, rg.Grid(8, 8), "mine"), PlantedCNN(), X, metric=metric, region=X[0, 0] > 1)
+
+
+def test_a_bank_like_a_map_with_nan_is_refused() -> None:
+    broken = rg.Map(np.full((1, 8, 8), np.nan), rg.Grid(8, 8), "mine")
+    for verb in (rg.bank, rg.masks):
+        with refused(DegenerateError, "the map has NaN or infinite values: 64 of 64", "then score it"):
+            verb(PlantedCNN(), X, broken)
+
+
+RANKING = ("deletion", "insertion", "srg", "road", "rfxg", "pointing_game", "iou_at_share")
+
+
+@pytest.mark.parametrize("metric", RANKING)
+def test_a_constant_map_is_refused_by_what_ranks(metric: str) -> None:
+    """It would be scored in reading order."""
+    flat = rg.Map(np.zeros((1, 8, 8)), rg.Grid(8, 8), "mine")
+    with refused(DegenerateError, "all values are 0: the map ranks nothing", "a map with a highest place"):
+        rg.score(flat, PlantedCNN(), X, metric=metric, orders=3, steps=2, region=X[0, 0] > 1)
+
+
+@pytest.mark.parametrize("metric", ["infidelity", "mu_fidelity", "sensitivity_n", "saco", "energy_in_mask"])
+def test_a_constant_map_beats_nothing_where_it_has_a_value(metric: str) -> None:
+    flat = rg.Map(np.zeros((1, 8, 8)), rg.Grid(8, 8), "mine")
+    assert rg.score(flat, PlantedCNN(), X, metric=metric, orders=9, region=X[0, 0] > 1).p == 1.0

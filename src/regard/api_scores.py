@@ -26,10 +26,13 @@ if TYPE_CHECKING:
 
 
 def _check_map(given: object) -> None:
+    from regard.subjects.degenerate import check_finite
+
     if not isinstance(given, Map):
         raise LayoutError(
             f"a map is scored, got {type(given).__name__}", hint="regard.score(heatmap, model, x) with a regard.Map"
         )
+    check_finite(given.values)
 
 
 def score(

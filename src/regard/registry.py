@@ -288,6 +288,8 @@ def find(family: str, chosen: str | Card | Callable[..., Any], options: Mapping[
     >>> find("explainers", "rollout", {"residual": 0.2}).settings
     {'query': None, 'residual': 0.2}
     """
+    if not isinstance(options, Mapping | None):
+        raise MethodError(f"options are a mapping, got {type(options).__name__}", hint='options={"steps": 64}')
     given: dict[str, Any] = {}
     bare: Any = chosen
     while isinstance(bare, functools.partial):

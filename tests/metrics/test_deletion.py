@@ -61,6 +61,6 @@ def test_direction_and_convention_are_told() -> None:
 def test_another_grid_than_the_banks_is_refused() -> None:
     model, x, contributions = make()
     bank = rg.bank(model, x, as_map(contributions), target=1, orders=1)
-    other = rg.Map(np.zeros((1, 2, 2)), rg.Grid(2, 2), "given")
+    other = rg.Map(np.arange(4.0).reshape(1, 2, 2), rg.Grid(2, 2), "given")
     with pytest.raises(LayoutError, match="grid 2x2 scored on grid 3x4"):
         rg.score(other, model, x, target=1, bank=bank)

@@ -113,7 +113,30 @@ def test_failures_name_the_method_and_the_first_reason() -> None:
 
 
 def test_one_picture_has_no_interval() -> None:
-    assert made(1).leaderboard.rows[0][4:] == (None,) * 7
+    """It has a value and a difference to chance all the same, by which the rows are in order."""
+    one = made(1)
+    scores = one.records["p0"]["scores"]["mean"]["deletion"]
+    rows = [row for row in one.leaderboard.rows if row[0] == "deletion"]
+    assert [row[3:] for row in rows] == [
+        (1, scores[row[2]]["value"], None, None, -scores[row[2]]["value"], None, None, None) for row in rows
+    ]
+    assert [row[7] for row in rows] == sorted((row[7] for row in rows), reverse=True)
+    assert one.claims.rows == ()
+    one.records["p0"]["scores"]["mean"]["deletion"]["gradcam"]["chance"] = None  # without random maps
+    gradcam = next(row for row in one.leaderboard.rows if row[:3] == ("deletion", "mean", "gradcam"))
+    assert gradcam[4] == scores["gradcam"]["value"]
+    assert gradcam[7] is None
+
+
+def test_a_method_with_one_picture_leads_no_board_of_many() -> None:
+    got = made()
+    for i in range(1, 9):
+        del got.records[f"p{i}"]["scores"]["mean"]["deletion"]["gradient"]
+    got.records["p0"]["scores"]["mean"]["deletion"]["gradient"]["value"] = -99.0
+    rows = [row for row in got.leaderboard.rows if row[0] == "deletion"]
+    assert rows[-1][2:4] == ("gradient", 1)
+    assert rows[-1][7] == 99.0
+    assert all("gradient over" not in row[2] for row in got.claims.rows)
 
 
 def test_what_is_saved_can_be_read_back(tmp_path: Path) -> None:

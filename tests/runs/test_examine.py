@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 import regard as rg
 from regard.runs.examine import MASKED, examine
+from regard.subjects import run
 from regard.subjects.designs import fixed
 from regard.testing.planted import PlantedCNN, planted_pictures
 
@@ -70,3 +72,27 @@ def test_the_gauge_holds_all_baselines_whatever_the_maps_are_judged_on() -> None
         slow += int(model(torch.where(full, X.mean((2, 3), keepdim=True), X)).argmax(1)) == record["index"]
     assert record["masked"]["mean"] == slow / MASKED
     assert list(record["masked"]) == ["black", "white", "mean", "blur", "uniform"]
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [(float("nan"), "the map has NaN or infinite values: 16 of 16"), (0.0, "all values are 0: the")],
+)
+def test_a_map_that_cannot_be_scored_is_that_methods_failure(
+    value: float, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a plain picture, which has no edges, loses that control and nothing else."""
+    before = run.explain
+
+    def explain(chosen: Any, *given: Any, **more: Any) -> rg.Map:
+        heat = before(chosen, *given, **more)
+        return replace(heat, values=heat.values * 0 + value) if chosen.card.name == "gradient" else heat
+
+    monkeypatch.setattr(run, "explain", explain)
+    record = examine(subject(X), replace(PLAN, methods=("gradcam", "gradient")))
+    assert reason in record["maps"]["gradient"]["error"]
+    assert "gradient" not in record["values"]
+    assert "gradcam" in record["scores"]["mean"]["deletion"]
+    plain = examine(subject(torch.full_like(X, 0.25)), replace(PLAN, methods=("occlusion",)))
+    assert "edges" not in plain["values"]
+    assert "random" in plain["scores"]["mean"]["deletion"]

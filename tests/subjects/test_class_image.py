@@ -47,3 +47,10 @@ def test_refusals() -> None:
         class_image(Square(), draw(1, 1, 2, 2), 1, steps=800, rate=1.0, decay=0.0)
     with pytest.raises(DegenerateError, match="the gradient of class 1 is zero"):
         class_image(Square(), 0 * draw(1, 1, 2, 2), 1, steps=3)
+
+
+def test_a_class_is_found_by_its_name() -> None:
+    start = draw(1, 3, 5, 7)
+    named = class_image(Linear(), start, "tench", steps=2, classes=("goldfish", "tench"))
+    assert named.target == "tench"
+    assert torch.equal(named.picture, class_image(Linear(), start, 1, steps=2).picture)

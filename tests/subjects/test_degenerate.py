@@ -2,8 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
-from regard.subjects.degenerate import why_degenerate
+from regard.errors import DegenerateError
+from regard.subjects.degenerate import check_finite, check_ranks, why_degenerate
+
+from ..told import refused
 
 FINE = np.arange(12.0).reshape(3, 4)
 
@@ -26,3 +30,14 @@ FINE = np.arange(12.0).reshape(3, 4)
 def test_reasons(values: np.ndarray, reason: str | None) -> None:
     got = why_degenerate(values)
     assert got is None if reason is None else got is not None and got.startswith(reason)
+
+
+def test_what_cannot_be_scored_is_refused() -> None:
+    check_finite(FINE)
+    check_ranks(torch.from_numpy(FINE))
+    with refused(DegenerateError, "the map has NaN or infinite values: 2 of 12", "then score it"):
+        check_finite(np.where(FINE == 3, np.nan, np.where(FINE == 5, -np.inf, FINE)))
+    with refused(DegenerateError, "all values are 0: the map ranks nothing", "a map with a highest place"):
+        check_ranks(torch.zeros(3, 4))
+    with refused(DegenerateError, "all values are 0.5: the map ranks nothing", "a map with a highest place"):
+        check_ranks(torch.full((3, 4), 0.5))

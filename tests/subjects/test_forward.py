@@ -34,11 +34,14 @@ def test_pictures_that_no_model_takes_are_refused() -> None:
     for x, told in (
         ("a photo", "got str"),
         (torch.zeros(3, 8, 8), "without a batch axis"),
+        (torch.zeros(0, 3, 8, 8), r"no pictures: \[0, 3, 8, 8\]"),
+        (torch.zeros(1, 3, 8, 8, dtype=torch.uint8), "pictures in torch.uint8, the model in torch.float32"),
         (torch.zeros(1, 3, 8, 8, dtype=torch.float64), "pictures in torch.float64, the model in torch.float32"),
     ):
         with pytest.raises(LayoutError, match=told):
             check_pictures(model, x)
     check_pictures(model, torch.zeros(2, 3, 8, 8))
+    check_pictures(model, torch.zeros(2, 8, dtype=torch.long))  # words
     check_pictures(nn.Identity(), torch.zeros(2, 3, 8, 8, dtype=torch.float64))
 
 

@@ -10,6 +10,8 @@ import torch
 from regard.errors import LayoutError, MethodError
 from regard.subjects.target import Target, by_name, choose, label, logits_of
 
+from ..told import refused
+
 CLASSES = ("tench, Tinca tinca", "tiger cat", "Egyptian cat", "espresso")
 LOGITS = torch.tensor([[0.0, 3.0, 1.0, 2.0], [5.0, 1.0, 0.0, 2.0]])
 
@@ -20,7 +22,7 @@ def test_no_goal_is_the_first_choice_of_each_picture() -> None:
     assert got.pick(LOGITS).tolist() == [3.0, 5.0]
 
 
-@pytest.mark.parametrize(("goal", "index"), [(3, 3), (-1, 3), ("espresso", 3), ("tinca tinca", 0), ("TIGER", 1)])
+@pytest.mark.parametrize(("goal", "index"), [(3, 3), ("3", 3), ("espresso", 3), ("tinca tinca", 0), ("TIGER", 1)])
 def test_goals_by_index_and_name(goal: int | str, index: int) -> None:
     assert choose(goal, LOGITS, CLASSES).index == (index, index)
 
@@ -72,7 +74,7 @@ def test_a_contrast_is_a_difference_of_logits() -> None:
 
 
 def test_a_group_is_log_sum_exp() -> None:
-    for goal in (("tiger cat", 3), "tiger cat or espresso", (1, 3, -1)):
+    for goal in (("tiger cat", 3), "tiger cat or espresso", ("1", 3)):
         got = choose(goal, LOGITS, CLASSES)
         torch.testing.assert_close(got.of(LOGITS), LOGITS[:, [1, 3]].exp().sum(1).log())
         assert got.label == "tiger cat or espresso"
@@ -142,3 +144,29 @@ def test_whole_words_are_offered_first() -> None:
     with pytest.raises(MethodError, match="'cat' names 5 classes") as caught:
         choose("cat", torch.zeros(1, 5), classes)
     assert caught.value.hint.startswith("one of 'tiger cat' (2), 'Persian cat' (3), 'bullfrog")
+
+
+@pytest.mark.parametrize("goal", [-1, (1, -1), "-1", "1 vs -1", -4])
+def test_a_class_is_not_counted_from_the_end(goal: Any) -> None:
+    with refused(MethodError, f"no class {-4 if goal == -4 else -1}: the model has 4", r"0 .. 3"):
+        choose(goal, LOGITS, CLASSES)
+
+
+def test_a_number_in_text_is_an_index_unless_a_class_is_called_so() -> None:
+    assert choose("2", LOGITS, CLASSES).index == (2, 2)
+    assert choose("0", LOGITS, ("3", "2", "1", "0")).index == (3, 3)
+    assert choose("1 vs 3", LOGITS, CLASSES).of(LOGITS).tolist() == [1.0, -1.0]
+
+
+@pytest.mark.parametrize("goal", ["", "  ", ("tench", "")])
+def test_an_empty_text_is_told(goal: Any) -> None:
+    with refused(MethodError, "the target is an empty text", "an index or name"):
+        choose(goal, LOGITS, CLASSES)
+
+
+@pytest.mark.parametrize(
+    "goal", [" vs ", "vs", "tench vs", "vs tench", "tench vs. ", "tench or", "or tench", "0 vs 1 or"]
+)
+def test_half_a_target_is_told(goal: str) -> None:
+    with refused(MethodError, f"'{goal}' is half a target: a name is missing", "'husky vs wolf'"):
+        choose(goal, LOGITS, CLASSES)

@@ -12,6 +12,8 @@ import regard as rg
 from regard.errors import CallError, LayoutError, MethodError
 from regard.subjects.target import choose
 
+from ..told import refused
+
 LOGITS = torch.randn(2, 4, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
 
@@ -123,3 +125,15 @@ def test_a_vlm_is_explained_on_its_pixels() -> None:
 def test_numbers_of_tokens_have_no_gradient() -> None:
     with pytest.raises(CallError, match=r"an input of torch.int64 has no gradient"):
         rg.explain(gpt(), WORDS, method="gradient", target=rg.Token(7))
+
+
+@pytest.mark.parametrize("bad", [1.5, "cat", -3, True])
+def test_what_is_no_id_is_refused_when_the_token_is_made(bad: Any) -> None:
+    with refused(MethodError, f"a token's id is no {bad!r}", "a whole number, 0 or more"):
+        rg.Token(bad)
+
+
+@pytest.mark.parametrize("bad", ["x", 1.0, True, None])
+def test_what_is_no_position_is_refused_when_the_token_is_made(bad: Any) -> None:
+    with refused(MethodError, f"a position is no {bad!r}", "at=-1, the last"):
+        rg.Token(3, at=bad)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from regard.errors import DegenerateError
 from regard.registry import find
 from regard.results import Map, Score, Table
 from regard.subjects import run
@@ -40,8 +42,10 @@ def classify(on: Subject, *, goal: Goal, draw: Draw) -> Verdict:
     )
     target = forward.target.index[0]
     explanation = run.explain(find("explainers", "gradcam"), on, target=target)
-    evidence = Evidence(on, explanation, target, draw=draw)
-    scores = {name: run.score(find("metrics", name), evidence) for name in ("deletion", "insertion")}
+    scores: dict[str, Score] = {}
+    with suppress(DegenerateError):  # the map ranks nothing: its own warning tells so
+        evidence = Evidence(on, explanation, target, draw=draw)
+        scores = {name: run.score(find("metrics", name), evidence) for name in ("deletion", "insertion")}
     return Verdict(table, target, explanation, scores)
 
 

@@ -10,6 +10,7 @@ from regard.errors import LayoutError
 from regard.metrics._region import share_inside
 from regard.registry import method
 from regard.subjects.controls import centre_gaussian
+from regard.subjects.degenerate import check_ranks
 from regard.subjects.values import ScoreValues, of_maps
 
 
@@ -41,6 +42,7 @@ def iou_at_share(
     >>> 0 <= rg.score(m, model, x, metric="iou_at_share", region=left).value <= 1
     True
     """
+    check_ranks(maps[0])
     if share is not None and not 0 < share < 1:
         raise LayoutError(f"the highest {share} of the cells", hint="share between 0 and 1, or None")
     inside = share_inside(region, *maps.shape[1:]).flatten()

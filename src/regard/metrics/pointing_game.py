@@ -10,6 +10,7 @@ from torch import Tensor
 from regard.errors import LayoutError
 from regard.registry import method
 from regard.subjects.controls import centre_gaussian
+from regard.subjects.degenerate import check_ranks
 from regard.subjects.values import ScoreValues, of_maps
 
 
@@ -39,6 +40,7 @@ def pointing_game(maps: Float[Tensor, "n h w"], region: Bool[Tensor, "H W"], *, 
     >>> rg.score(m, model, x, metric="pointing_game", region=left).value in (0.0, 1.0)
     True
     """
+    check_ranks(maps[0])
     if tolerance < 0:
         raise LayoutError(f"a tolerance of {tolerance} pixels", hint="0 or more; 15 is usual")
     far = torch.from_numpy(distance_transform_edt(~region.numpy()))

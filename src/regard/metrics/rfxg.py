@@ -13,6 +13,7 @@ from regard.layout import Grid
 from regard.registry import method
 from regard.subjects.bank import BATCH, compose
 from regard.subjects.baseline import baseline_picture
+from regard.subjects.degenerate import check_ranks
 from regard.subjects.forward import Forward
 from regard.subjects.target import logits_of
 from regard.subjects.values import ScoreValues, of_maps
@@ -65,6 +66,7 @@ def rfxg(
     a = forward.target.index[0]
     _check(question, group, against)
     siblings = tuple(c for c in group if c != a)
+    check_ranks(maps[0])
     some = maps[: 1 + random]
     whole = forward.logits.softmax(1)[0].double()
     masked = _masked(some, x, forward, baseline)

@@ -11,6 +11,7 @@ from regard.errors import LayoutError
 from regard.metrics._linear_infill import linear_infill
 from regard.registry import method
 from regard.subjects.bank import BATCH
+from regard.subjects.degenerate import check_ranks
 from regard.subjects.forward import Forward
 from regard.subjects.values import ScoreValues
 
@@ -52,6 +53,7 @@ def road(
     >>> rg.score(m, PlantedCNN(), x, metric=partial(rg.metrics.road, random=3)).n
     3
     """
+    check_ranks(maps[0])
     some = maps[: 1 + random]
     counts = [round(share * some[0].numel()) for share in shares]
     if not counts or not all(

@@ -49,7 +49,7 @@ def sheets(drawn: pictures.Drawn) -> dict[str, Any]:
     if drawn.heads and look.attention is not None:
         found["heads"] = viz.sheet(drawn.heads, columns=min(6, look.attention.heads))
         found["atlas"] = viz.atlas(list(look.attention.tables.values()))
-    if look.verdict is not None:
+    if look.verdict is not None and look.verdict.scores:
         found["curves"] = viz.scores(list(look.verdict.scores.values()))
     return found
 

@@ -53,7 +53,8 @@ class Comparison:
     def leaderboard(self) -> Table:
         """One row a metric, baseline and method, best first: mean with BCa interval over pictures; paired difference
         to chance (random places of the same values), positive where it is better, with effect size and Holm's p over
-        all rows of the metric and baseline; and how many pictures a claim of it needs, None where none is in sight."""
+        all rows of the metric and baseline; and how many pictures a claim of it needs, None where none is in sight. Of
+        one picture there are the mean and the difference alone."""
         rows: list[tuple[Any, ...]] = []
         for metric in self.plan.metrics:
             for baseline in self.plan.baselines:
@@ -65,18 +66,23 @@ class Comparison:
         for name in self.names:
             found = self.scores(metric, baseline, name)
             values = np.array([one["value"] for one in found.values()])
-            if len(values) < 2:
-                rows.append((metric, baseline, name, len(values), *([None] * 4)))
-                continue
-            sign = 1.0 if next(iter(found.values()))["direction"] == "higher" else -1.0
-            low, high = bca(values, seed=self.plan.seed)
+            sign = 1.0 if next(iter(found.values()), {}).get("direction") == "higher" else -1.0
             chance = np.array([one["chance"] for one in found.values()], dtype=float)
+            if len(values) < 2:  # of one picture there is a value, and nothing to tell how far it would be from others
+                gaps = [gap for gap in (sign * (values - chance)).tolist() if gap == gap]  # none without random maps
+                ends = (*(values.tolist() or [None]), None, None, *(gaps or [None]), None, None, None)
+                rows.append((metric, baseline, name, len(values), *ends))
+                continue
+            low, high = bca(values, seed=self.plan.seed)
             told = paired(sign * values, sign * chance, seed=self.plan.seed)
             rows.append((metric, baseline, name, len(values), float(values.mean()), low, high, told))
-        full = [row for row in rows if row[4] is not None]
-        ends = dict(zip((row[2] for row in full), _told([row[7] for row in full]), strict=True))
-        rows = [(*row[:7], *ends.get(row[2], [None] * 4)) for row in rows]
-        return sorted(rows, key=lambda row: -np.inf if row[7] is None else row[7], reverse=True)
+        full = [row for row in rows if isinstance(row[7], Paired)]
+        told_of = dict(zip((row[2] for row in full), _told([row[7] for row in full]), strict=True))
+        rows = [(*row[:7], *told_of.get(row[2], row[7:])) for row in rows]
+        few = not full  # a method with one picture stands below those with more, whatever it has on that one
+        return sorted(
+            rows, key=lambda row: (few or row[8] is not None, -np.inf if row[7] is None else row[7]), reverse=True
+        )
 
     @property
     def claims(self) -> Table:
@@ -92,7 +98,7 @@ class Comparison:
         return Table(CLAIMS, tuple(rows), title="what the best method beats")
 
     def _claimed(self, metric: str, baseline: str) -> list[tuple[Any, ...]]:
-        ranked = [row[2] for row in self._ranked(metric, baseline) if row[7] is not None]
+        ranked = [row[2] for row in self._ranked(metric, baseline) if row[8] is not None]
         methods = [name for name in ranked if name in self.plan.methods]
         if not methods:
             return []
@@ -133,7 +139,7 @@ class Comparison:
         board = self.leaderboard
         kinds = [(m, b) for m in self.plan.metrics for b in self.plan.baselines]
         places = {
-            kind: {row[2]: row[7] for row in board.rows if row[:2] == kind and row[7] is not None} for kind in kinds
+            kind: {row[2]: row[7] for row in board.rows if row[:2] == kind and row[8] is not None} for kind in kinds
         }
         rows = []
         for one in kinds:

@@ -19,7 +19,7 @@ from regard.subjects import run
 from regard.subjects.bank import BATCH, Draw, compose, make_bank
 from regard.subjects.baseline import BASELINES, baseline_picture
 from regard.subjects.controls import shuffled_twin
-from regard.subjects.degenerate import why_degenerate
+from regard.subjects.degenerate import check_finite, check_ranks, why_degenerate
 from regard.subjects.designs import fixed
 from regard.subjects.evidence import Evidence, cells_like
 from regard.subjects.forward import Forward, Subject
@@ -69,11 +69,10 @@ def _maps(
         try:
             heat = run.explain(find("explainers", method, plan.options.get(method)), subject, target=goal, seed=seed)
             laid = F.adaptive_avg_pool2d(torch.from_numpy(heat.values)[None].double(), (grid.h, grid.w))[0, 0]
+            check_finite(laid.numpy())
+            check_ranks(laid)
             if reason := why_degenerate(laid.numpy()):
                 facts[name] = {"warning": reason}
-            if not torch.isfinite(laid).all():
-                facts[name] = {"error": "the map holds NaN or infinity"}
-                continue
         except (RegardError, RuntimeError, ValueError) as error:
             facts[name] = {"error": f"{type(error).__name__}: {error}".splitlines()[0]}
             continue
@@ -81,7 +80,8 @@ def _maps(
         facts[name] = facts.get(name, {}) | {"forwards": heat.forwards, "seconds": time.perf_counter() - start}
     if first in maps:
         maps[f"{first}: inverted"] = -maps[first]
-    maps |= plain_controls(on.x, grid.h, grid.w, seed)
+    plain = plain_controls(on.x, grid.h, grid.w, seed)
+    maps |= {name: laid for name, laid in plain.items() if laid.min() < laid.max()}  # a plain picture has no edges
     return maps, facts
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -24,6 +26,12 @@ Score = Callable[[Tensor], Tensor]  # pictures [N, 3, H, W] -> the target's prob
 BATCH = 8  # on a CPU larger batches are slower a picture: they leave the cache
 
 
+def check_seed(seed: object) -> None:
+    """Refuse what is no seed to NumPy and PyTorch alike."""
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= seed < 2**63:
+        raise MethodError(f"a seed is no {seed!r}", hint="a whole number, 0 or more: seed=0")
+
+
 @dataclass(frozen=True)
 class Draw:
     """How a bank is drawn: how many random orders, in how many steps each, what stands in for removed cells."""
@@ -31,9 +39,10 @@ class Draw:
     orders: int = 99
     steps: int = 16
     baseline: str = "blur"
-    seed: int = 0
+    seed: Any = 0  # a whole number; see check_seed
 
     def __post_init__(self) -> None:
+        check_seed(self.seed)
         if self.steps < 2 or self.orders < 0:  # one step has only the ends, which all maps share
             raise LayoutError(
                 f"a curve of {self.steps} steps held against {self.orders} random maps", hint="steps=16, orders=99"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -27,14 +28,15 @@ class ClassImage:
 
 def class_image(
     model: nn.Module, start: Float[Tensor, "b c h w"], target: Goal, *, steps: int = 200, rate: float = 1.0,
-    decay: float = 0.01,
+    decay: float = 0.01, classes: Sequence[str] = (),
 ) -> ClassImage:  # fmt: skip
     """Ascend f(x) - decay |x|^2 by plain gradient steps from `start`: the mean picture, zeros where pictures are
     normalised by their mean.
 
     x <- x + rate (df/dx - 2 decay x). f is the logit, not the probability, which could rise by other classes' falling.
     Of a linear f = w x + b the end is w / (2 decay), for a rate below 1 / (2 decay). Pictures share nothing: each of a
-    batch goes its own way. One forward and backward a step; no smoothing, no jitter, as in the paper.
+    batch goes its own way. classes: their names, where `target` is one (`regard.models.facts.facts_of(model).classes`).
+    One forward and backward a step; no smoothing, no jitter, as in the paper.
 
     Our decay: lambda. Raises LayoutError for options without a sense, DegenerateError where the steps grow beyond all
     bounds and where nothing moves.
@@ -52,7 +54,7 @@ def class_image(
             f"{steps} steps at rate {rate} with decay {decay}",
             hint="steps=200, rate=1, decay=0.01, their product below 1",
         )
-    score = Scorer(Subject(model, start, UNSEEN), target)
+    score = Scorer(Subject(model, start, UNSEEN, classes), target)
     x, scores = start.clone(), [score.value]
     for _ in track(range(steps), "steps"):
         x = x + rate * (score.slope(x) - 2 * decay * x)

@@ -16,6 +16,7 @@ from regard.layout import Grid
 from regard.results import Map
 from regard.subjects.bank import Draw, OrderBank, make_bank
 from regard.subjects.cells import Cells
+from regard.subjects.degenerate import check_finite, check_ranks
 from regard.subjects.forward import Forward, Subject
 from regard.subjects.masks import MaskBank, MaskDraw, make_masks, removal_of
 from regard.subjects.removal import Removal
@@ -61,6 +62,7 @@ class Evidence:
             raise LayoutError(f"a batch of {self.on.x.shape[0]} pictures", hint=one)
         if self.heatmap.values.shape[0] != 1:
             raise LayoutError(f"a Map of {self.heatmap.values.shape[0]} pictures, and one is scored", hint=one)
+        check_finite(self.heatmap.values)
 
     @property
     def values(self) -> Float[Tensor, "h w"]:
@@ -161,7 +163,10 @@ class Evidence:
 
     def of(self, name: str) -> Any:
         """A subject by the name that metrics ask for it with."""
-        return self.values if name == "heatmap" else getattr(self, name)
+        if name == "heatmap":  # the one map, of whoever puts its cells in order; a null of `maps` shares its ties
+            check_ranks(self.values)
+            return self.values
+        return getattr(self, name)
 
     @property
     def label(self) -> str:

@@ -49,6 +49,10 @@ def check_pictures(model: object, x: object) -> None:
         )
     if x.ndim == 3 and x.shape[0] in (1, 3):
         raise LayoutError(f"one picture {list(x.shape)} without a batch axis", hint="x[None]")
+    if x.ndim and not len(x):
+        raise LayoutError(f"no pictures: {list(x.shape)}", hint="a batch of at least one")
+    if first is not None and x.ndim == 4 and not x.is_floating_point():
+        raise LayoutError(f"pictures in {x.dtype}, the model in {first.dtype}", hint="regard.image(path, like=model)")
     if first is not None and x.is_floating_point() and x.dtype != first.dtype:
         raise LayoutError(f"pictures in {x.dtype}, the model in {first.dtype}", hint=f"x.to({first.dtype})")
 

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from regard.errors import LayoutError
 from regard.layout import Grid
+from regard.subjects.bank import check_seed
 from regard.subjects.cells import Cells
 from regard.subjects.designs import fixed, paired
 from regard.subjects.removal import Baseline, Removal
@@ -28,9 +29,10 @@ class MaskDraw:
     groups: int = 10
     each: int = 32
     baseline: Baseline = "blur"
-    seed: int = 0
+    seed: Any = 0  # a whole number; see check_seed
 
     def __post_init__(self) -> None:
+        check_seed(self.seed)
         if self.rounds < 2 or self.groups < 3 or self.each < 4:
             raise LayoutError(
                 f"a bank of {self.rounds} rounds of {self.groups} groups and {self.each} masks of each size",

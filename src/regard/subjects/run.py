@@ -17,6 +17,7 @@ from regard.core.watch import Watch
 from regard.errors import MethodError
 from regard.registry import FIELDS, Chosen
 from regard.results import Map, Parts, Score
+from regard.subjects.bank import check_seed
 from regard.subjects.degenerate import why_degenerate
 from regard.subjects.evidence import Evidence
 from regard.subjects.forward import Subject
@@ -36,7 +37,7 @@ TRAINING = "the model is in training mode: dropout and batch statistics act"
 
 
 def explain(
-    chosen: Chosen, on: Subject, *, target: Goal = None, site: str | None = None, seed: int = 0,
+    chosen: Chosen, on: Subject, *, target: Goal = None, site: str | None = None, seed: Any = 0,
     resume: Path | None = None,
 ) -> Map:  # fmt: skip
     """Make the subjects that an explainer asks for, run it, and keep what it took.
@@ -44,6 +45,7 @@ def explain(
     resume: a folder that keeps scores of masked pictures as they come, and gives them back to the same call.
     """
     start = time.perf_counter()
+    check_seed(seed)
     card = chosen.card
     score = Scorer(on, target)
     if resume is not None:

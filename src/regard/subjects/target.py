@@ -114,10 +114,15 @@ def choose(goal: Any, output: Any, classes: Sequence[str]) -> Target:
 def _sides(goal: Any, classes: Sequence[str]) -> list[Any]:
     """A goal as one side, or the two of a contrast; a class of that very name goes first."""
     if isinstance(goal, str) and not _is_name(goal, classes):
-        sides = re.split(r"\s+vs\.?\s+", goal)
+        sides = re.split(r"(?:^|\s+)vs\.?(?:\s+|$)", goal)
         if len(sides) > 2:
             raise MethodError(f"'{goal}' contrasts {len(sides)} things", hint="'husky vs wolf': two")
-        return [tuple(re.split(r"\s+or\s+", s)) for s in sides]
+        groups = [tuple(re.split(r"(?:^|\s+)or(?:\s+|$)", side)) for side in sides]
+        if goal.strip() and not all(name.strip() for group in groups for name in group):
+            raise MethodError(
+                f"'{goal}' is half a target: a name is missing", hint="'husky vs wolf', 'husky or malamute'"
+            )
+        return groups
     return [goal]
 
 
@@ -137,9 +142,9 @@ def _index(goal: Any, count: int, classes: Sequence[str]) -> int:
     if isinstance(goal, bool) or not isinstance(goal, int | str):
         raise MethodError(f"a target is no {type(goal).__name__} {goal!r}: got {type(goal).__name__}", hint=HINT)
     index = by_name(goal, classes) if isinstance(goal, str) else goal
-    if not -count <= index < count:
+    if not 0 <= index < count:
         raise MethodError(f"no class {index}: the model has {count}", hint=f"0 .. {count - 1}")
-    return index % count
+    return index
 
 
 def _matching(wanted: Tensor, made: Float[Tensor, "b d"]) -> Target:
@@ -158,12 +163,14 @@ def _matching(wanted: Tensor, made: Float[Tensor, "b d"]) -> Target:
 
 
 def by_name(goal: str, classes: Sequence[str]) -> int:
-    """The class with this name, or the only one whose name contains it, letter case aside."""
-    if goal.isdigit() and not classes:
-        return int(goal)
-    wanted = goal.casefold()
+    """The class with this name, letter case aside, else with this number, else the only one whose name contains it."""
+    wanted = goal.strip().casefold()
+    if not wanted:
+        raise MethodError("the target is an empty text", hint=HINT)
     exact = [i for i, name in enumerate(classes) if wanted in {part.strip().casefold() for part in name.split(",")}]
     inside = [i for i, name in enumerate(classes) if wanted in name.casefold()]
+    if not exact and re.fullmatch(r"-?\d+", wanted):
+        return int(wanted)
     for found in (exact, inside):
         if len(found) == 1:
             return found[0]

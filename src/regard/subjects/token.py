@@ -27,13 +27,19 @@ class Token:
     'logprob of the first choice behind position 4'
     """
 
-    id: int | None = None
-    at: int = -1
+    id: Any = None  # a whole number or None; what else comes is refused below, in words
+    at: Any = -1
     measure: str = "logit"
 
     def __post_init__(self) -> None:
         if self.measure not in ("logit", "logprob"):
             raise MethodError.unknown("measure", self.measure, ("logit", "logprob"), see="'logit' or 'logprob'")
+        if self.id is not None and (type(self.id) is not int or self.id < 0):
+            raise MethodError(
+                f"a token's id is no {self.id!r}", hint="a whole number, 0 or more: tokenizer(text).input_ids"
+            )
+        if type(self.at) is not int:
+            raise MethodError(f"a position is no {self.at!r}", hint="at=-1, the last, or another whole number")
 
     @property
     def label(self) -> str:
