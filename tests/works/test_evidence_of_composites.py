@@ -32,7 +32,7 @@ DEAR: dict[str, dict[str, Any]] = {
 ON_TOKENS = "tests/works/test_planted_evidence.py"
 ELSEWHERE = {
     "attention": ON_TOKENS, "transformer_attribution": ON_TOKENS, "attention_x_gradient": ON_TOKENS,
-    "attcat": ON_TOKENS, "d_rise": "tests/works/test_d_rise.py", "sane": "tests/works/test_sane.py",
+    "attention_relevance": ON_TOKENS, "attcat": ON_TOKENS, "d_rise": "tests/works/test_d_rise.py", "sane": "tests/works/test_sane.py",
     "extrmask": "tests/works/test_extrmask.py", "mamba_attention": "tests/works/test_mamba_hidden_attention.py",
     "fido": "tests/works/test_fido_counterfactual.py", "prompt_cam": "tests/works/test_prompt_cam.py",
 }  # fmt: skip
@@ -41,6 +41,7 @@ NOT_SHOWN = {  # on these composites; the planted patch of the laws is found by 
     "scorecam": "its peak lies on the object in 2 of 3 at blocks.2, as often as the centre",
     "extremal_perturbation": "too dear to try here",
     "vit_cx": "too dear to try here",
+    "bimodal_attribution": "of one stream it is transformer_attribution, which is tried",
     "rollout": "on DINOv2 its peak lies on the object in 3 of 18",
     "legrad": "on DINOv2 its peak lies on the object in 11 of 18",
     "beyond_intuition": "not tried",
