@@ -32,7 +32,8 @@ DEAR: dict[str, dict[str, Any]] = {
 ON_TOKENS = "tests/works/test_planted_evidence.py"
 ELSEWHERE = {
     "attention": ON_TOKENS, "transformer_attribution": ON_TOKENS, "attention_x_gradient": ON_TOKENS,
-    "attention_relevance": ON_TOKENS, "attcat": ON_TOKENS, "d_rise": "tests/works/test_d_rise.py", "sane": "tests/works/test_sane.py",
+    "attention_relevance": ON_TOKENS, "attcat": ON_TOKENS,
+    "d_rise": "tests/works/test_d_rise.py", "sane": "tests/works/test_sane.py",
     "extrmask": "tests/works/test_extrmask.py", "mamba_attention": "tests/works/test_mamba_hidden_attention.py",
     "fido": "tests/works/test_fido_counterfactual.py", "prompt_cam": "tests/works/test_prompt_cam.py",
 }  # fmt: skip
