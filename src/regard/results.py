@@ -98,7 +98,12 @@ def _array(archive: zipfile.ZipFile, name: str) -> Array:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Map(Result):
-    """Where something is: raw signed values `[B, h, w]` on a grid, with how they were made."""
+    """Where something is: raw signed values `[B, h, w]` on a grid, with how they were made.
+
+    gap: |sum of the map - d| / |d|, the largest of the batch, d what the map should sum to: f(x) - f(baseline), or f(x)
+    where the method has no baseline. A share without a sign: whether the sum is too large or too small it
+    does not tell. None where no sum is promised. se: the standard error of each value, of what draws.
+    """
 
     values: Array
     grid: Grid

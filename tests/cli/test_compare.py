@@ -92,3 +92,9 @@ def test_names_are_split_at_commas() -> None:
     from regard.cli.compare import _split
 
     assert _split("a, b,,c ") == ["a", "b", "c"]
+
+
+def test_the_help_tells_the_exit_codes() -> None:
+    shown = " ".join(CliRunner().invoke(app, ["compare", "--help"], env={"COLUMNS": "80"}).output.split())
+    assert "exit code is 1 where a method failed on every photo" in shown.replace("│ ", "")
+    assert "130 where the command was interrupted" in shown.replace("│ ", "")

@@ -99,3 +99,16 @@ def test_help_shows_the_options_of_the_verb() -> None:
     options = set(re.findall(r"--([a-z]+)", CliRunner().invoke(app, ["explain", "--help"]).output))
     verb = {p.name for p in inspect.signature(api.explain).parameters.values() if p.kind is p.KEYWORD_ONLY}
     assert options - {"help"} == verb - {"options"} | {"set", "model", "patches", "out", "json"}
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_an_interruption_tells_what_is_kept(resume: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("regard.api.explain", stopped)
+    folder = tmp_path / "scores"
+    done = invoke("sample:coffee", *MODEL, "--method", "rise", *(["--resume", str(folder)] if resume else []))
+    assert done.exit_code == 130
+    kept = f"interrupted: scores so far are kept in {folder}; the same command goes on from there"
+    assert " ".join(done.stderr.split()) == (kept if resume else "interrupted: nothing was written")

@@ -41,7 +41,8 @@ def compare(
 ) -> None:
     """Rank methods on your model and photos, beside controls.
 
-    Each finished photo is kept: stopped at any moment, the same command goes on from there.
+    Each finished photo is kept: stopped at any moment, the same command goes on from there. The exit code is 1 where a
+    method failed on every photo (all else is written all the same), 130 where the command was interrupted.
     """
     from regard.report.compare import write
 

@@ -45,7 +45,9 @@ def explain(
     goal = int(target) if target is not None and re.fullmatch(r"-?\d+", target) else target
     chosen = registry.find("explainers", options["method"]).card.name
     options["options"] = settings_of([chosen], options["options"]).get(chosen)
-    with interruptible("interrupted: nothing was written"):
+    kept = options["resume"]
+    after = f"scores so far are kept in {kept}; the same command goes on from there"
+    with interruptible(f"interrupted: {after if kept else 'nothing was written'}"):
         made = api.model(model, seed=options["seed"])
         seen = seen_by(photo, made, patches)
         first = next(made.parameters(), None)

@@ -28,7 +28,7 @@ BATCH = 8  # on a CPU larger batches are slower a picture: they leave the cache
 
 def check_seed(seed: object) -> None:
     """Refuse what is no seed to NumPy and PyTorch alike."""
-    if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= seed < 2**63:
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= int(seed) < 2**63:
         raise MethodError(f"a seed is no {seed!r}", hint="a whole number, 0 or more: seed=0")
 
 
