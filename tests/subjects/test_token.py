@@ -137,3 +137,7 @@ def test_what_is_no_id_is_refused_when_the_token_is_made(bad: Any) -> None:
 def test_what_is_no_position_is_refused_when_the_token_is_made(bad: Any) -> None:
     with refused(MethodError, f"a position is no {bad!r}", "at=-1, the last"):
         rg.Token(3, at=bad)
+
+
+def test_numpys_whole_numbers_are_ids() -> None:
+    assert rg.Token(np.int64(3), at=np.int32(-1)).label == "token 3 next"  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -34,11 +35,11 @@ class Token:
     def __post_init__(self) -> None:
         if self.measure not in ("logit", "logprob"):
             raise MethodError.unknown("measure", self.measure, ("logit", "logprob"), see="'logit' or 'logprob'")
-        if self.id is not None and (type(self.id) is not int or self.id < 0):
+        if self.id is not None and (not _is_whole(self.id) or self.id < 0):
             raise MethodError(
                 f"a token's id is no {self.id!r}", hint="a whole number, 0 or more: tokenizer(text).input_ids"
             )
-        if type(self.at) is not int:
+        if not _is_whole(self.at):
             raise MethodError(f"a position is no {self.at!r}", hint="at=-1, the last, or another whole number")
 
     @property
@@ -64,6 +65,11 @@ class Token:
             return row.gather(1, chosen.to(row.device).repeat(len(row) // len(chosen))[:, None])[:, 0]
 
         return score
+
+
+def _is_whole(number: object) -> bool:
+    """Also NumPy's; True is no number."""
+    return isinstance(number, Integral) and not isinstance(number, bool)
 
 
 def words_of(output: Any, scores: Any) -> Float[Tensor, "b t v"]:
