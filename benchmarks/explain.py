@@ -58,7 +58,7 @@ ON_CNN: dict[str, dict[str, Any]] = {
     "regional_multiscale": {"scales": 2, "samples": 2}, "scorecam": {}, "ablationcam": {},
 }  # fmt: skip
 ON_VIT: dict[str, dict[str, Any]] = {
-    "occlusion": {"cells": CELLS}, "banzhaf": {"cells": CELLS}, "rise": {"forwards": 96}, "tis": {"masks": 64},
+    "occlusion": {"cells": CELLS}, "banzhaf": {"cells": CELLS}, "rise": {"forwards": 96}, "tis": {"masks": 256},
     "vit_cx": {},
 }  # fmt: skip
 ATTENTION = (

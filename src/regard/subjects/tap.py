@@ -267,9 +267,10 @@ def changed(model: nn.Module, place: Place, change: Callable[[Tensor], Tensor]) 
 
 
 def put(values: Float[Tensor, "n c h w"], running: Tensor, place: Place) -> Tensor:
-    """A map of channels in the layout of what runs at a place; a prefix stays as it runs."""
+    """A map of channels in the layout of what runs at a place, in memory too; a prefix stays as it runs."""
     if running.ndim == 4:
-        return values if running.shape[1:] == values.shape[1:] else values.permute(0, 2, 3, 1)
+        laid = values if running.shape[1:] == values.shape[1:] else values.permute(0, 2, 3, 1)
+        return torch.empty_like(running).copy_(laid)
     assert place.grid is not None
     tokens = values.flatten(2).transpose(1, 2)
     return torch.cat([running[:, : place.grid.prefix], tokens], dim=1)
