@@ -224,7 +224,10 @@ def test_the_block_is_what_the_last_number_counts(site: str, block: str) -> None
 def test_values_are_put_where_they_came_from() -> None:
     generator = torch.Generator().manual_seed(0)
     values = torch.randn(2, 4, 3, 5, generator=generator)
-    assert put(values, torch.zeros(2, 4, 3, 5), Place("a", at_input=False)) is values
+    for laid in (torch.contiguous_format, torch.channels_last):
+        made = put(values, torch.zeros(2, 4, 3, 5).contiguous(memory_format=laid), Place("a", at_input=False))
+        assert torch.equal(made, values)
+        assert made.is_contiguous(memory_format=laid)
     assert torch.equal(put(values, torch.zeros(2, 3, 5, 4), Place("a", at_input=False)), values.permute(0, 2, 3, 1))
     running = torch.randn(2, 16, 4, generator=generator)
     tokens = put(values, running, Place("a", at_input=False, grid=Grid(3, 5, prefix=1)))
